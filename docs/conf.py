@@ -1,0 +1,95 @@
+"""Settings of the site. What needs code lives in ``_ext/``, one idea a module."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+
+project = "PyTorch Basics"
+author = "the PyTorch Basics contributors"
+copyright = "the PyTorch Basics contributors, BSD-3-Clause"
+# Where the site will stand, such as https://example.org/; needed for its sitemap only.
+html_baseurl = os.environ.get("SITE_URL", "")
+
+extensions = [
+    "inventories",
+    "reading_order",
+    "stale_pages",
+    "page_foot",
+    "mathml",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_nb",
+    "notfound.extension",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "sphinxext.opengraph",
+    *(["sphinx_sitemap"] if html_baseurl else []),
+]
+exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/GALLERY_HEADER.rst"]
+templates_path = ["_templates"]
+default_role = "py:obj"
+nitpicky = True
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {
+    "light_css_variables": {
+        "color-brand-primary": "#b3391b",
+        "color-brand-content": "#a8341a",
+        "color-code-background": "#f6f7f9",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#ff9d7e",
+        "color-brand-content": "#ff9d7e",
+        "color-code-background": "#1e2126",
+    },
+}
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "nested_sections": True,
+    "subsection_order": "reading_order.chapter_key",
+    "within_subsection_order": "reading_order.page_key",
+    "parallel": 2,
+    "image_scrapers": ("figures.scrape",),
+    "reset_modules": ("matplotlib", "fresh_state.reset_torch", "figures.set_theme"),
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("snippets",),
+    "capture_repr": (),
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+    "min_reported_time": 0,
+    "plot_gallery": True,
+}
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_render_markdown_format = "myst"
+
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+copybutton_exclude = ".linenos, .gp, .go"
+
+ogp_site_url = html_baseurl
+ogp_social_cards = {"enable": False}
+notfound_urls_prefix = None if html_baseurl else ""
