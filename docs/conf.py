@@ -7,6 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
+from page_notebooks import INSTALL  # noqa: E402  # importable only from here on
+
 project = "PyTorch Basics"
 author = "the PyTorch Basics contributors"
 copyright = "the PyTorch Basics contributors, BSD-3-Clause"
@@ -18,6 +20,7 @@ extensions = [
     "reading_order",
     "stale_pages",
     "page_foot",
+    "page_notebooks",
     "mathml",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
@@ -70,6 +73,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("snippets",),
     "capture_repr": (),
+    "first_notebook_cell": INSTALL,
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,

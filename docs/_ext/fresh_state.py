@@ -4,7 +4,11 @@ import random
 import warnings
 from typing import Any
 
+import numpy
 import torch
+
+THREADS = torch.get_num_threads()
+FILTERS = list(warnings.filters)
 
 
 def reset_torch(gallery_conf: dict[str, Any] | None = None, page: str | None = None) -> None:
@@ -21,6 +25,7 @@ def reset_torch(gallery_conf: dict[str, Any] | None = None, page: str | None = N
     torch.use_deterministic_algorithms(False)
     torch.set_deterministic_debug_mode("default")
     torch.set_flush_denormal(False)
+    torch.set_num_threads(THREADS)
     torch.set_float32_matmul_precision("highest")
     torch.set_printoptions(profile="default")
     torch.set_printoptions(sci_mode=None)
@@ -28,5 +33,6 @@ def reset_torch(gallery_conf: dict[str, Any] | None = None, page: str | None = N
     torch.backends.cudnn.benchmark = False
     torch.manual_seed(0)
     random.seed(0)
-    warnings.resetwarnings()
-    warnings.filterwarnings("default", category=UserWarning)
+    numpy.random.seed(0)
+    torch.set_warn_always(False)
+    warnings.filters[:] = FILTERS

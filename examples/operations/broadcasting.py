@@ -4,10 +4,10 @@ r"""
 Add tensors of different shapes
 ===============================
 
-Why does a row of three numbers add to a whole matrix, while a row of two raises
-an error? After this page you can predict the shape of any broadcast, read the
-error when two shapes clash, and spot the broadcast that nobody asked for: the
-one that gives a wrong number and no error.
+Why does a row of three numbers add to a whole matrix, while a row of two
+raises an error? After this page you can predict the shape of any broadcast,
+read the error when two shapes clash, and spot the broadcast that nobody asked
+for: the one that gives a wrong number and no error.
 
 .. concepts: P05
 """

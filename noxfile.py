@@ -1,0 +1,182 @@
+"""The project's verbs: ``nox -l`` lists them, ``nox -s NAME`` runs one.
+
+What stands after ``--`` is handed on: ``nox -s tests -- -k broadcasting``. With
+``--no-venv`` a session uses the Python that runs nox, and what it has installed.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import nox
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        f"PyTorch Basics needs Python 3.11 or newer; this is {sys.version.split()[0]} "
+        f"at {sys.executable}."
+    )
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "typecheck", "tests", "docs"]
+
+ROOT = Path(__file__).parent
+SITE = ROOT / "docs" / "_build" / "html"
+GROUPS = nox.project.load_toml("pyproject.toml")
+NEWEST, OLDEST = ".ci/constraints-newest.txt", ".ci/constraints-oldest.txt"
+# One thread a process: the tests and the gallery already use a process for each core.
+CPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+PARALLEL = ["-n", "auto"]
+
+
+def install(session: nox.Session, *groups: str, constraints: str = NEWEST) -> None:
+    """Install this project with dependency groups, if the session has an environment."""
+    if session.venv_backend != "none":
+        wanted = nox.project.dependency_groups(GROUPS, *groups)
+        session.install("-c", constraints, "-e", ".[examples]", *wanted)
+
+
+def python(session: nox.Session, *arguments: str, **options: Any) -> Any:
+    """Run the session's Python: its environment's own, or the one that runs nox."""
+    if session.venv_backend != "none":
+        return session.run("python", *arguments, **options)
+    return session.run(sys.executable, *arguments, external=True, **options)
+
+
+def need(session: nox.Session, *modules: str) -> None:
+    """End a session without an environment in one sentence if a module is missing."""
+    if session.venv_backend == "none":
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing:
+            session.error(
+                f"{sys.executable} lacks {', '.join(missing)}: install what is missing, "
+                "or leave out --no-venv, and nox builds an environment"
+            )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site from nothing; `-- tensors/dtypes` runs one page or chapter."""
+    install(session, "docs")
+    need(session, "sphinx", "sphinx_gallery", "torch", "torchvision")
+    chosen, first = [], "index"
+    if session.posargs:
+        first, pattern = chosen_pages(session)
+        chosen = [f"-Dsphinx_gallery_conf.filename_pattern={pattern}"]
+    else:
+        for folder in ("_build", "gallery"):
+            shutil.rmtree(ROOT / "docs" / folder, ignore_errors=True)
+    python(session, "-m", "sphinx", "-q", "-W", "-n", *chosen, "docs", str(SITE), env=CPU)
+    print(f"\nThe site is built. Open it in a browser:\n  {SITE.as_uri()}/{first}.html")
+
+
+def chosen_pages(session: nox.Session) -> tuple[str, str]:
+    """Return the address of the first page that was asked for, and a pattern for all."""
+    pages = [f"{p.parent.name}/{p.stem}" for p in sorted(ROOT.glob("examples/*/*.py"))]
+    found = [p for p in pages for name in session.posargs if f"{p}/".startswith(f"{name}/")]
+    if not found:
+        session.error(
+            f"no page or chapter is called {' or '.join(session.posargs)}. "
+            f"There are: {', '.join(pages)}"
+        )
+    return f"gallery/{found[0]}", f"({'|'.join(found)})\\.py$"
+
+
+@nox.session
+def serve(session: nox.Session) -> None:
+    """Show the site while you write: what you save is run again and reloaded."""
+    install(session, "docs", "serve")
+    need(session, "sphinx_autobuild", "sphinx_gallery", "torch", "torchvision")
+    watch = [f"--watch={folder}" for folder in ("examples", "snippets")]
+    ignore = ["--re-ignore", r"docs/(_build|gallery)/"]
+    arguments = [*watch, *ignore, *(session.posargs or ["--open-browser"])]
+    python(session, "-m", "sphinx_autobuild", "-n", *arguments, "docs", str(SITE), env=CPU)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test everything that a CPU can show, in parallel."""
+    install(session, "tests", "docs")
+    need(session, "pytest", "sphinx", "torch")
+    arguments = session.posargs or PARALLEL
+    python(session, "-m", "pytest", "-m", "not gpu", *arguments, env=CPU)
+
+
+@nox.session
+def tests_gpu(session: nox.Session) -> None:
+    """Run the same tests and every page on an accelerator; skip where there is none."""
+    install(session, "tests")
+    need(session, "pytest", "torch")
+    question = "import torch; print(torch.accelerator.is_available())"
+    if "True" not in python(session, "-c", question, silent=True):
+        session.skip("torch finds no accelerator on this machine: nothing was run")
+    python(session, "-m", "pytest", "--ignore=tests/docs", *session.posargs)
+
+
+@nox.session(python="3.11")
+def tests_oldest(session: nox.Session) -> None:
+    """Test pages and snippets with the oldest versions that we support."""
+    install(session, "tests", constraints=OLDEST)
+    arguments = ["--ignore=tests/docs", *(session.posargs or PARALLEL)]
+    python(session, "-m", "pytest", "-m", "not gpu", *arguments, env=CPU)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Break each page on purpose, in many small ways, and see that it notices."""
+    install(session, "tests")
+    need(session, "torch")
+    python(session, "tests/page_mutants.py", *session.posargs, env=CPU)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format; `-- --fix` mends what can be mended."""
+    session.install("-c", NEWEST, *nox.project.dependency_groups(GROUPS, "lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Check the types of the snippets, strictly."""
+    install(session, "typecheck")
+    python(session, "-m", "mypy", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Use the built site in Chromium, as a reader would."""
+    chromium = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+        None,
+    )
+    if chromium is None:
+        session.error(
+            "no Chromium found. On Debian or Ubuntu: apt-get install chromium. Elsewhere "
+            "install Chrome and set CHROMIUM to the path of its program"
+        )
+    if not (SITE / "index.html").exists():
+        session.error("there is no site to look at: build it first with nox -s docs")
+    install(session, "tests", "browser", "docs")
+    need(session, "pytest", "playwright", "axe_playwright_python")
+    arguments = ["--override-ini=testpaths=tests/browser", *session.posargs]
+    python(session, "-m", "pytest", *arguments, env=CPU | {"CHROMIUM": chromium})
+
+
+@nox.session
+def linkcheck(session: nox.Session) -> None:
+    """Ask every address that the site links to; this one needs the network."""
+    install(session, "docs")
+    out = SITE.parent / "linkcheck"
+    python(session, "-m", "sphinx", "-q", "-b", "linkcheck", "docs", str(out), env=CPU)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the snippets against the loops that they replace."""
+    session.skip("there is nothing to measure yet: drawing is not a matter of speed")

@@ -1,0 +1,190 @@
+"""Every page keeps the contract that CONTRIBUTING describes.
+
+A message names the file and the line and says what to do.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from tests.pages import CURRICULUM, EXAMPLES, PAGES, ROOT, Cell, Page
+
+MAX_CELL_LINES = 20
+MAX_LINE = 79
+OPENING_WORDS = range(30, 76)
+PROSE_WORDS = range(200, 601)
+
+
+@pytest.fixture(params=PAGES, ids=lambda path: path.stem)
+def page(request) -> Page:
+    return Page(request.param)
+
+
+def place(page: Page, cell: Cell) -> str:
+    return f"{page.path.relative_to(ROOT)}:{cell.line}"
+
+
+def test_reading_order_lists_every_page():
+    """A script that is on disk stands in the reading order, and the reverse."""
+    on_disk = set(EXAMPLES.glob("*/*.py"))
+    assert on_disk == set(PAGES), "make examples/curriculum.toml list these scripts"
+    assert len({path.stem for path in PAGES}) == len(PAGES), "page names must differ"
+
+
+def test_page_has_its_label_and_title(page):
+    """Others link to a page by its file's name."""
+    first, title, underline = [t for t in page.opening.splitlines() if t.strip()][:3]
+    assert first == f".. _{page.name}:", f"{page.path}: open with `.. _{page.name}:`"
+    assert underline == "=" * len(title), f"{page.path}: underline the title with ="
+
+
+def test_opening_asks_a_question(page):
+    """The first paragraph is a beginner's question and what the page will teach."""
+    paragraphs = page.opening.split("\n\n")
+    opening = next((p for p in paragraphs[2:] if not p.startswith("..")), "")
+    words = len(opening.split())
+    assert "?" in opening, f"{page.path}: open with a question that a beginner has"
+    assert words in OPENING_WORDS, f"{page.path}: the opening has {words} words, not 30-75"
+
+
+def test_page_closes_with_what_was_learned(page):
+    """The last section sums up and links onward."""
+    closing = page.cells[-1].prose
+    title = "What you learned\n" + "-" * len("What you learned")
+    assert title in closing, f"{page.path}: end with a section 'What you learned'"
+    assert ":ref:`" in closing, f"{page.path}: link to a next page in the closing"
+    assert not page.cells[-1].code.strip(), f"{page.path}: no code after the closing"
+
+
+def test_prose_is_neither_thin_nor_long(page):
+    words = len(page.prose.split())
+    assert words in PROSE_WORDS, f"{page.path}: {words} words of prose, not 200-600"
+
+
+def test_lines_do_not_scroll_sideways(page):
+    for number, text in enumerate(page.source.splitlines(), 1):
+        assert len(text) <= MAX_LINE, f"{page.path}:{number}: {len(text)} characters"
+
+
+def test_cells_are_short(page):
+    """One idea a cell."""
+    for cell in page.cells:
+        lines = len(cell.code_lines)
+        assert lines <= MAX_CELL_LINES, f"{place(page, cell)}: {lines} lines; split it"
+
+
+def test_first_code_is_the_imports(page):
+    """All imports stand in one cell, at the top, and nothing else does."""
+    imports = page.cells[0].tree.body
+    assert imports, f"{page.path}: begin with a cell of imports"
+    assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
+    for cell in page.cells[1:]:
+        late = [n for n in ast.walk(cell.tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+        assert not late, f"{place(page, cell)}: move the import to the first cell"
+
+
+def test_every_cell_proves_its_claim(page):
+    """Each code cell asserts something that can be false."""
+    for cell in page.cells[1:]:
+        if not cell.code.strip():
+            continue
+        asserts = [n for n in ast.walk(cell.tree) if isinstance(n, ast.Assert)]
+        assert asserts, (
+            f"{place(page, cell)}: assert what the prose of this cell claims, so that "
+            "the build tests the lesson"
+        )
+        for node in asserts:
+            text = ast.unparse(node.test)
+            assert any(isinstance(n, ast.Name) for n in ast.walk(node.test)), (
+                f"{place(page, cell)}: `assert {text}` can never fail"
+            )
+            assert "grad_fn.name" not in text, (
+                f"{place(page, cell)}: names of grad_fn change between versions"
+            )
+
+
+def test_expected_errors_must_occur(page):
+    """A ``try`` that shows an error fails when the error does not come."""
+    for cell in page.cells:
+        for node in ast.walk(cell.tree):
+            if isinstance(node, ast.Try) and node.handlers:
+                assert node.orelse or _sets_what_is_asserted(node, cell), (
+                    f"{place(page, cell)}: end the try with "
+                    '`else: raise AssertionError("...")`, so that a missing error fails'
+                )
+
+
+def _sets_what_is_asserted(node: ast.Try, cell: Cell) -> bool:
+    """Tell whether a handler sets a name that an assert of the cell reads."""
+    set_names = {
+        target.id
+        for child in ast.walk(ast.Module(node.handlers, []))
+        if isinstance(child, ast.Assign)
+        for target in child.targets
+        if isinstance(target, ast.Name)
+    }
+    read = {
+        name.id
+        for statement in cell.tree.body
+        if isinstance(statement, ast.Assert)
+        for name in ast.walk(statement)
+        if isinstance(name, ast.Name)
+    }
+    return bool(set_names & read)
+
+
+def test_pictures_have_alternative_text(page):
+    """Who cannot see a picture reads what it shows; every page has one picture."""
+    shown = 0
+    for cell in page.cells:
+        if "plt.show()" not in cell.code:
+            continue
+        shown += 1
+        assert re.search(r"^\.\. alt: \w.{20,}", cell.prose, re.MULTILINE), (
+            f"{place(page, cell)}: say what the picture shows in a comment of the "
+            "prose above it: `# .. alt: ...`"
+        )
+    assert shown, f"{page.path}: draw at least one picture and end it with plt.show()"
+
+
+def test_names_in_prose_are_links(page):
+    """A documented name stands in single backticks, which link to its page."""
+    unlinked = re.findall(r"``((?:torch|torchvision|numpy)(?:\.\w+)+)(?:\(\))?``", page.prose)
+    assert not unlinked, f"{page.path}: write single backticks around {unlinked}"
+
+
+def test_what_the_notes_say_is_set_right_by_id(page):
+    """A correction of the notes names the claim."""
+    for cell in page.cells:
+        for note in re.split(r"\.\. admonition:: In the notes", cell.prose)[1:]:
+            assert re.search(r"\bc\d-\d+\b", note), (
+                f"{place(page, cell)}: name the claim's id, such as (claim c2-47)"
+            )
+            assert cell.code.strip(), f"{place(page, cell)}: prove it in the cell below"
+
+
+def test_page_declares_its_concepts(page):
+    """Each concept of a built chapter is declared by exactly the page that teaches it."""
+    address = f"{page.path.parent.name}/{page.name}"
+    planned = {
+        concept
+        for concept, entry in CURRICULUM["concepts"].items()
+        if entry["page"] == address
+    }
+    assert planned, f"{address} teaches no concept of examples/curriculum.toml"
+    assert page.concepts == planned, f"{page.path}: declare `.. concepts: {planned}`"
+
+
+def test_every_chapter_with_a_page_is_complete():
+    """No concept of a built chapter is left without its page."""
+    built = {f"{p.parent.name}/{p.stem}" for p in PAGES}
+    chapters = set(CURRICULUM["chapters"])
+    missing = {
+        concept: entry["page"]
+        for concept, entry in CURRICULUM["concepts"].items()
+        if entry["page"].split("/")[0] in chapters and entry["page"] not in built
+    }
+    assert not missing, f"concepts of built chapters without a page: {missing}"
