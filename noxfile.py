@@ -13,7 +13,7 @@ from typing import Any
 
 import nox
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036  # nox itself starts on older ones
     sys.exit(
         f"PyTorch Basics needs Python 3.11 or newer; this is {sys.version.split()[0]} "
         f"at {sys.executable}."
@@ -28,8 +28,9 @@ ROOT = Path(__file__).parent
 SITE = ROOT / "docs" / "_build" / "html"
 GROUPS = nox.project.load_toml("pyproject.toml")
 NEWEST, OLDEST = ".ci/constraints-newest.txt", ".ci/constraints-oldest.txt"
-# One thread a process: the tests and the gallery already use a process for each core.
-CPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+# One thread a process, since tests and gallery use a process for each core.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
+CPU = NO_GPU | {"OMP_NUM_THREADS": "1"}
 PARALLEL = ["-n", "auto"]
 
 
@@ -60,7 +61,7 @@ def need(session: nox.Session, *modules: str) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site from nothing; `-- tensors/dtypes` runs one page or chapter."""
+    """Build the site from nothing; `-- tensors/dtypes` runs a page or chapter."""
     install(session, "docs")
     need(session, "sphinx", "sphinx_gallery", "torch", "torchvision")
     chosen, first = [], "index"
@@ -70,14 +71,18 @@ def docs(session: nox.Session) -> None:
     else:
         for folder in ("_build", "gallery"):
             shutil.rmtree(ROOT / "docs" / folder, ignore_errors=True)
-    python(session, "-m", "sphinx", "-q", "-W", "-n", *chosen, "docs", str(SITE), env=CPU)
+    python(
+        session, "-m", "sphinx", "-q", "-W", "-n", *chosen, "docs", str(SITE), env=CPU
+    )
     print(f"\nThe site is built. Open it in a browser:\n  {SITE.as_uri()}/{first}.html")
 
 
 def chosen_pages(session: nox.Session) -> tuple[str, str]:
-    """Return the address of the first page that was asked for, and a pattern for all."""
-    pages = [f"{p.parent.name}/{p.stem}" for p in sorted(ROOT.glob("examples/*/*.py"))]
-    found = [p for p in pages for name in session.posargs if f"{p}/".startswith(f"{name}/")]
+    """Return the address of the first page asked for, and a pattern for all."""
+    scripts = sorted(ROOT.glob("examples/*/*.py"))
+    pages = [f"{script.parent.name}/{script.stem}" for script in scripts]
+    wanted = tuple(f"{name}/" for name in session.posargs)
+    found = [page for page in pages if f"{page}/".startswith(wanted)]
     if not found:
         session.error(
             f"no page or chapter is called {' or '.join(session.posargs)}. "
@@ -94,7 +99,8 @@ def serve(session: nox.Session) -> None:
     watch = [f"--watch={folder}" for folder in ("examples", "snippets")]
     ignore = ["--re-ignore", r"docs/(_build|gallery)/"]
     arguments = [*watch, *ignore, *(session.posargs or ["--open-browser"])]
-    python(session, "-m", "sphinx_autobuild", "-n", *arguments, "docs", str(SITE), env=CPU)
+    arguments += ["-n", "docs", str(SITE)]
+    python(session, "-m", "sphinx_autobuild", *arguments, env=CPU)
 
 
 @nox.session
@@ -151,21 +157,20 @@ def typecheck(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """Use the built site in Chromium, as a reader would."""
-    chromium = os.environ.get("CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-        None,
-    )
+    names = "chromium", "chromium-browser", "google-chrome", "chrome"
+    installed = [path for path in map(shutil.which, names) if path]
+    chromium = os.environ.get("CHROMIUM") or next(iter(installed), None)
     if chromium is None:
         session.error(
-            "no Chromium found. On Debian or Ubuntu: apt-get install chromium. Elsewhere "
-            "install Chrome and set CHROMIUM to the path of its program"
+            "no Chromium found. On Debian or Ubuntu: apt-get install chromium. "
+            "Elsewhere install Chrome and set CHROMIUM to the path of its program"
         )
     if not (SITE / "index.html").exists():
         session.error("there is no site to look at: build it first with nox -s docs")
     install(session, "tests", "browser", "docs")
     need(session, "pytest", "playwright", "axe_playwright_python")
-    arguments = ["--override-ini=testpaths=tests/browser", *session.posargs]
-    python(session, "-m", "pytest", *arguments, env=CPU | {"CHROMIUM": chromium})
+    env = CPU | {"CHROMIUM": chromium}
+    python(session, "-m", "pytest", "tests/browser", *session.posargs, env=env)
 
 
 @nox.session

@@ -6,6 +6,7 @@ on, or makes a figure of a fitting size, so one call is a picture.
 
 from __future__ import annotations
 
+import colorsys
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -99,9 +100,7 @@ def draw_tensor(
     ):
         block, row, column = _unravel(place, rows, columns)
         top = block * (rows + 0.5) + row
-        _draw_cell(
-            ax, column, top, _format(number), fills[place], pale=address in seen
-        )
+        _draw_cell(ax, column, top, _format(number), fills[place], pale=address in seen)
         seen.add(address)
     _frame(ax, max(columns, 1), max(height, 1), title)
     return ax
@@ -168,7 +167,9 @@ def draw_tensors(
     return fig
 
 
-def draw_shape(shape: Sequence[int], *, title: str = "", ax: Axes | None = None) -> Axes:
+def draw_shape(
+    shape: Sequence[int], *, title: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw a shape as a box whose edges carry the sizes.
 
     One dimension is a row, two are a rectangle, three a block whose depth is the first
@@ -259,7 +260,7 @@ def draw_memory(tensors: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
         shared.setdefault(tensor.untyped_storage().data_ptr(), []).append(
             (name, tensor)
         )
-    widths, heights = zip(*(_strip_extent(group) for group in shared.values()))
+    widths, heights = zip(*map(_strip_extent, shared.values()), strict=True)
     width, height = max(widths), sum(heights)
     if ax is None:
         ax = _new_axes(width + MEMORY_LABEL, height - 1)
@@ -355,19 +356,20 @@ def _fill_colors(groups: Tensor | None, color: str, count: int) -> list[str]:
 
 def _gradient(count: int) -> list[str]:
     """Return light colors that run around the color wheel, one for each place."""
-    colormap = plt.get_cmap("hsv")
-    return [_lighten(to_hex(colormap(0.9 * i / max(count, 1))), 0.6) for i in range(count)]
+    hues = [0.9 * place / max(count, 1) for place in range(count)]
+    return [_lighten(to_hex(colorsys.hsv_to_rgb(hue, 1, 1)), 0.6) for hue in hues]
 
 
 def _lighten(color: str, share: float) -> str:
-    return to_hex([part + (1 - part) * share for part in to_rgb(color)])
+    red, green, blue = (part + (1 - part) * share for part in to_rgb(color))
+    return to_hex((red, green, blue))
 
 
 def _format(number: Any) -> str:
     """Return the number in a few characters, so that it fits a cell."""
     if not isinstance(number, float) or not math.isfinite(number):
         return str(number)
-    if number and abs(number) < 0.01 or abs(number) >= 1000:
+    if (number and abs(number) < 0.01) or abs(number) >= 1000:
         return f"{number:.0e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{number:.2f}".rstrip("0").rstrip(".")
 

@@ -19,6 +19,9 @@ PAGES = [
 ]
 
 
+COMMENT_OR_LABEL = re.compile(r"\.\. (\w+:(?!:)|_)")  # not a directive, with ::
+
+
 @dataclass(frozen=True)
 class Cell:
     """One ``# %%`` section: its prose, and the code below it."""
@@ -51,7 +54,8 @@ class Page:
     @property
     def prose(self) -> str:
         """Everything that a reader reads but the code: comments of rst left out."""
-        return "\n".join([_visible(self.opening), *(_visible(c.prose) for c in self.cells)])
+        texts = [self.opening, *(cell.prose for cell in self.cells)]
+        return "\n".join(map(_visible, texts))
 
     @property
     def concepts(self) -> set[str]:
@@ -79,7 +83,7 @@ def _visible(text: str) -> str:
     """Return rst text without its comments, labels and directive lines."""
     kept, hidden = [], False
     for line in text.splitlines():
-        if re.match(r"\.\. (\w+:(?!:)|_)", line):  # a comment or a label, not a directive
+        if COMMENT_OR_LABEL.match(line):
             hidden = True
         elif line and not line.startswith(" "):
             hidden = False

@@ -47,7 +47,7 @@ def test_opening_asks_a_question(page):
     opening = next((p for p in paragraphs[2:] if not p.startswith("..")), "")
     words = len(opening.split())
     assert "?" in opening, f"{page.path}: open with a question that a beginner has"
-    assert words in OPENING_WORDS, f"{page.path}: the opening has {words} words, not 30-75"
+    assert words in OPENING_WORDS, f"{page.path}: {words} words of opening, not 30-75"
 
 
 def test_page_closes_with_what_was_learned(page):
@@ -82,7 +82,10 @@ def test_first_code_is_the_imports(page):
     assert imports, f"{page.path}: begin with a cell of imports"
     assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
     for cell in page.cells[1:]:
-        late = [n for n in ast.walk(cell.tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+        late = {type(node) for node in ast.walk(cell.tree)} & {
+            ast.Import,
+            ast.ImportFrom,
+        }
         assert not late, f"{place(page, cell)}: move the import to the first cell"
 
 
@@ -152,7 +155,8 @@ def test_pictures_have_alternative_text(page):
 
 def test_names_in_prose_are_links(page):
     """A documented name stands in single backticks, which link to its page."""
-    unlinked = re.findall(r"``((?:torch|torchvision|numpy)(?:\.\w+)+)(?:\(\))?``", page.prose)
+    names = r"``((?:torch|torchvision|numpy)(?:\.\w+)+)(?:\(\))?``"
+    unlinked = re.findall(names, page.prose)
     assert not unlinked, f"{page.path}: write single backticks around {unlinked}"
 
 
@@ -167,7 +171,7 @@ def test_what_the_notes_say_is_set_right_by_id(page):
 
 
 def test_page_declares_its_concepts(page):
-    """Each concept of a built chapter is declared by exactly the page that teaches it."""
+    """Each concept is declared by exactly the page that teaches it."""
     address = f"{page.path.parent.name}/{page.name}"
     planned = {
         concept

@@ -43,8 +43,9 @@ def set_theme(gallery_conf: dict[str, Any], page: str) -> None:
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
     """Save the open figures as SVG and return the reStructuredText that shows them."""
     source = Path(block_vars["src_file"]).read_text("utf-8")
+    paths = block_vars["image_path_iterator"]  # endless
     shown = []
-    for number, png in zip(plt.get_fignums(), block_vars["image_path_iterator"]):
+    for number, png in zip(plt.get_fignums(), paths, strict=False):
         path = Path(png).with_suffix(".svg")
         plt.figure(number).savefig(path, metadata={"Date": None, "Creator": None})
         text = alternative_text(source, block.lineno)

@@ -11,7 +11,9 @@ THREADS = torch.get_num_threads()
 FILTERS = list(warnings.filters)
 
 
-def reset_torch(gallery_conf: dict[str, Any] | None = None, page: str | None = None) -> None:
+def reset_torch(
+    gallery_conf: dict[str, Any] | None = None, page: str | None = None
+) -> None:
     """Undo every global setting of torch that a page may have changed.
 
     Sphinx-Gallery calls this before each page. The seed is fixed, not random as in a

@@ -1,4 +1,4 @@
-r"""Render math as MathML, which browsers draw themselves: no script, no font to fetch."""
+"""Render math as MathML, which browsers draw themselves, with nothing to fetch."""
 
 from typing import Any
 

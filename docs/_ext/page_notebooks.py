@@ -46,6 +46,6 @@ def tidy_notebooks(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Connect after Sphinx-Gallery, which writes the notebooks at the default priority."""
+    """Connect after Sphinx-Gallery, which writes at the default priority."""
     app.connect("builder-inited", tidy_notebooks, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,8 +26,8 @@ def imported_snippets(source: str) -> set[Path]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    files = (ROOT / (name.replace(".", "/") + ".py") for name in names)
-    return {file for file in files if file.parent == ROOT / "snippets" and file.exists()}
+    files = {ROOT / (name.replace(".", "/") + ".py") for name in names}
+    return files & set((ROOT / "snippets").glob("*.py"))
 
 
 def surroundings(source: str) -> str:

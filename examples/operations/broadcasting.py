@@ -82,8 +82,8 @@ assert torch.equal(matrix + three, torch.stack([three, three]))
 
 # %%
 # "Non-singleton dimension 1" is the place to look: in dimension 1, neither
-# size is 1. If you meant one number for each row, say so. ``two[:, None]`` is a
-# column, and its size of 1 can stretch.
+# size is 1. If you meant one number for each row, say so. ``two[:, None]`` is
+# a column, and its size of 1 can stretch.
 
 per_row = matrix + two[:, None]  # (2, 3) + (2, 1)
 print(per_row)
@@ -103,7 +103,7 @@ assert per_row.tolist() == [[1, 1, 1], [2, 2, 2]]
 #    :class: note-check
 #
 #    The drawing of such a sum ends in a fourth, empty block (claim c2-47).
-#    There are exactly three. The picture below is drawn from the tensor itself.
+#    There are exactly three. The picture below is drawn from the tensor.
 #
 # .. alt: Three blocks of one row, two rows of four, and their sum: three
 #    blocks, each with two rows of four numbers.
@@ -175,9 +175,10 @@ assert refused
 # What you learned
 # ----------------
 #
-# Shapes line up from the right; sizes must agree or be 1; a 1 stretches without
-# a copy. Two shapes that *happen* to broadcast are the ones to fear in a loss.
+# Shapes line up from the right; sizes must agree or be 1; a 1 stretches
+# without a copy. Two shapes that *happen* to broadcast are the ones to fear in
+# a loss.
 #
-# Next: :ref:`view_reshape_flatten` changes shapes on purpose. To undo a stretch
-# by summing over a dimension, see :ref:`reductions`. The pictures come from
-# `snippets.drawing`.
+# Next: :ref:`view_reshape_flatten` changes shapes on purpose. To undo a
+# stretch by summing over a dimension, see :ref:`reductions`. The pictures come
+# from `snippets.drawing`.

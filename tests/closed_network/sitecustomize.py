@@ -14,8 +14,10 @@ def _refuse(host: object) -> None:
 
 
 def _is_local(host: object) -> bool:
+    if host in ("localhost", None):
+        return True
     try:
-        return host in ("localhost", None) or ipaddress.ip_address(str(host)).is_loopback
+        return ipaddress.ip_address(str(host)).is_loopback
     except ValueError:
         return False
 

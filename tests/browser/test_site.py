@@ -1,0 +1,187 @@
+"""The site as a reader uses it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import SITE
+from tests.pages import CURRICULUM, EXAMPLES, ROOT
+
+CHAPTERS = CURRICULUM["chapters"]
+READING_ORDER = [
+    address
+    for chapter, pages in CHAPTERS.items()
+    for address in (f"{chapter}/index", *(f"{chapter}/{page}" for page in pages))
+]
+EVERY_PAGE = sorted(
+    path.relative_to(SITE).as_posix()
+    for path in SITE.glob("**/*.html")
+    if "_static" not in path.parts
+)
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+def test_every_script_has_its_page():
+    """What is below is looked at for each page of the site, none forgotten."""
+    expected = {f"gallery/{address}.html" for address in READING_ORDER}
+    assert expected <= set(EVERY_PAGE)
+
+
+def test_sidebar_leads_from_home_to_a_page(tab, address):
+    tab.set_viewport_size(DESKTOP)
+    tab.goto(f"{address}/index.html")
+    for title in ("Computing with tensors", "Add tensors of different shapes"):
+        sidebar = tab.locator(".sidebar-tree")
+        sidebar.get_by_role("link", name=title).click()
+    expect(tab.locator("h1")).to_contain_text("Add tensors of different shapes")
+
+
+def test_next_and_previous_follow_the_reading_order(tab, address):
+    tab.goto(f"{address}/gallery/{READING_ORDER[0]}.html")
+    for here, following in itertools.pairwise(READING_ORDER):
+        tab.locator("a.next-page").click()
+        assert tab.url.endswith(f"/gallery/{following}.html")
+        back = tab.locator("a.prev-page").get_attribute("href")
+        assert back == os.path.relpath(f"{here}.html", Path(following).parent)
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("broadcasting", "operations/broadcasting"),
+        ("in-place", "operations/arithmetic_inplace"),
+    ],
+)
+def test_search_finds_the_page_first(tab, address, query, page):
+    tab.goto(f"{address}/index.html")
+    tab.locator("input.sidebar-search").fill(query)
+    tab.keyboard.press("Enter")
+    first = tab.locator("ul.search li a").first
+    expect(first).to_have_attribute("href", re.compile(rf"gallery/{page}\.html"))
+
+
+def test_copy_button_copies_code_that_runs(tab, address, tmp_path):
+    """All cells of a page, copied one by one, run as one program."""
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    copied = []
+    for block in tab.locator(".highlight-Python").all():
+        block.hover()
+        block.locator("button.copybtn").click()
+        copied.append(tab.evaluate("navigator.clipboard.readText()"))
+    program = "\n".join(copied)
+    assert "draw_tensors" in program
+    assert not re.search(r"^tensor\(", program, re.MULTILINE), "no printed output"
+    assert run(program, tmp_path).returncode == 0
+
+
+def run(program: str, folder: Path) -> subprocess.CompletedProcess:
+    """Run a program as somebody who took it home, with the project installed."""
+    file = folder / "taken_home.py"
+    file.write_text(program, "utf-8")
+    environment = os.environ | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, str(file)], cwd=folder, env=environment, check=False
+    )
+
+
+def download(tab, text: str, folder: Path) -> Path:
+    """Click a download link and return the file."""
+    with tab.expect_download() as started:
+        tab.get_by_role("link", name=text).click()
+    target = folder / started.value.suggested_filename
+    started.value.save_as(target)
+    return target
+
+
+def test_downloaded_script_is_the_example(tab, address, tmp_path):
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    script = download(tab, "Download Python source code", tmp_path)
+    original = EXAMPLES / "operations" / "broadcasting.py"
+    assert script.read_text("utf-8") == original.read_text("utf-8")
+    assert run(script.read_text("utf-8"), tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("page", ["operations/broadcasting", "tensors/hello_torch"])
+def test_downloaded_notebook_runs(tab, address, tmp_path, page):
+    """In a real kernel, cell by cell; its prose holds no raw reStructuredText."""
+    tab.goto(f"{address}/gallery/{page}.html")
+    notebook = nbformat.read(download(tab, "Download Jupyter notebook", tmp_path), 4)
+    prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    assert not re.search(r"^\.\. |:ref:|:class:", prose, re.MULTILINE)
+    nbclient.NotebookClient(notebook, timeout=120).execute()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_color_scheme_follows_the_reader(chromium, address, scheme):
+    """The page, its code and its pictures are dark where the reader wants it dark."""
+    context = chromium.new_context(color_scheme=scheme)
+    tab = context.new_page()
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    brightness = {
+        element: tab.locator(element).first.evaluate(
+            f"e => getComputedStyle(e)['{style}'].match(/\\d+/g).slice(0, 3)"
+            ".reduce((sum, part) => sum + Number(part), 0) / 3"
+        )
+        for element, style in {
+            "body": "backgroundColor",
+            ".highlight": "backgroundColor",
+            "svg.picture": "color",
+        }.items()
+    }
+    dark = {name: value < 128 for name, value in brightness.items()}
+    assert dark == {
+        "body": scheme == "dark",
+        ".highlight": scheme == "dark",
+        "svg.picture": scheme == "light",
+    }
+    context.close()
+
+
+def test_theme_button_changes_the_scheme(tab, address):
+    tab.set_viewport_size(DESKTOP)
+    tab.goto(f"{address}/index.html")
+    seen = set()
+    for _ in range(3):
+        tab.locator(".theme-toggle-content button").click()
+        seen.add(tab.locator("body").get_attribute("data-theme"))
+    assert seen == {"light", "dark", "auto"}
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE)
+def test_page_is_sound(chromium, address, page):
+    """No request leaves the site, no error, no sideways scrolling, no axe violation."""
+    requests, errors = [], []
+    for scheme, size in (("light", PHONE), ("dark", DESKTOP)):
+        context = chromium.new_context(color_scheme=scheme, viewport=size)
+        tab = context.new_page()
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.on("console", lambda said: errors.append(f"{said.type}: {said.text}"))
+        tab.goto(f"{address}/{page}", wait_until="load")
+        width = tab.evaluate("document.documentElement.scrollWidth")
+        assert width <= size["width"], f"{page} scrolls sideways: {width}px"
+        found = Axe().run(tab).response["violations"]
+        assert not found, f"{page} ({scheme}): {summary(found)}"
+        context.close()
+    away = [url for url in requests if not url.startswith((address, "data:"))]
+    assert not away, f"{page} asks other hosts: {away}"
+    errors = [error for error in errors if not error.startswith(("log:", "info:"))]
+    assert not errors, f"{page}: {errors}"
+
+
+def summary(violations: list[dict]) -> str:
+    """Name the broken rules with the first element that breaks each."""
+    return json.dumps([[v["id"], v["help"], v["nodes"][0]["html"]] for v in violations])
