@@ -24,7 +24,6 @@ extensions = [
     "mathml",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.viewcode",
     "numpydoc",
     "myst_nb",
     "notfound.extension",

@@ -48,8 +48,8 @@ class LearningPath(SphinxDirective):
         toctree += [f"gallery/{chapter}/index" for chapter in folders] + [":::", ""]
         path = []
         for chapter, pages in folders.items():
-            links = " · ".join(f"{{doc}}`gallery/{chapter}/{page}`" for page in pages)
-            path += [f"1. **{{doc}}`gallery/{chapter}/index`**<br>", f"   {links}", ""]
+            path += [f"1. **{{doc}}`/gallery/{chapter}/index`**", ""]
+            path += [f"   - {{doc}}`/gallery/{chapter}/{page}`" for page in pages] + [""]
         return self.parse_text_to_nodes("\n".join(toctree + path))
 
 

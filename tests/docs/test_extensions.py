@@ -1,0 +1,151 @@
+"""The small Sphinx pieces in docs/_ext do what the pages rely on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import figures
+import matplotlib as mpl
+import page_foot
+import page_notebooks
+import pytest
+import reading_order
+import stale_pages
+from docutils.utils.math.latex2mathml import tex2mathml
+
+from tests.pages import ROOT
+
+SCRIPT = '''"""Title"""
+import matplotlib.pyplot as plt
+
+# %%
+# Prose.
+#
+# .. alt: A line that rises
+#    to the right.
+
+plt.plot([1, 2])
+
+# %%
+# No picture is described here.
+
+plt.plot([2, 1])
+'''
+
+
+def test_alternative_text_is_the_comment_above_the_cell():
+    """A comment of an earlier cell does not count."""
+    lines = SCRIPT.splitlines()
+    first, second = (i + 1 for i, t in enumerate(lines) if t.startswith("plt.plot"))
+    expected = "A line that rises to the right."
+    assert figures.alternative_text(SCRIPT, first) == expected
+    assert figures.alternative_text(SCRIPT, second) == ""
+
+
+@pytest.fixture
+def scraped(tmp_path):
+    """Draw a figure in the theme and scrape it; return a function that does so."""
+
+    def scrape() -> tuple[str, str]:
+        script = tmp_path / "page.py"
+        script.write_text(SCRIPT, "utf-8")
+        with mpl.rc_context():
+            mpl.use("agg")
+            figures.set_theme({}, "page")
+            mpl.pyplot.subplots()[1].set_title("5 < 6 & a quote")
+            paths = iter([str(tmp_path / "page_001.png")])
+            rst = figures.scrape(
+                SimpleNamespace(lineno=11),
+                {"src_file": str(script), "image_path_iterator": paths},
+                {"src_dir": str(tmp_path)},
+            )
+        return rst, (tmp_path / "page_001.svg").read_text("utf-8")
+
+    return scrape
+
+
+def test_figure_takes_the_color_of_the_page(scraped):
+    """Text and lines are in the current color; the background is not painted."""
+    rst, svg = scraped()
+    assert ":file: images/page_001.svg" in rst
+    assert "currentColor" in svg
+    assert figures.FOREGROUND not in svg
+    assert 'role="img"' in svg
+    assert 'aria-label="A line that rises to the right."' in svg
+    assert not mpl.pyplot.get_fignums()
+
+
+def test_figure_is_the_same_twice(scraped):
+    """A rebuilt page has the same bytes: no date, no random ids."""
+    assert scraped() == scraped()
+
+
+def test_ids_of_a_figure_are_its_own():
+    """Two figures on a page do not share ids, and references still resolve."""
+    svg = '<svg><g id="a"/><use href="#a"/><g clip-path="url(#a)"/></svg>'
+    result = figures.accessible(svg, "text", "one")
+    assert 'id="one-a"' in result
+    assert 'href="#one-a"' in result
+    assert "url(#one-a)" in result
+
+
+def test_a_page_depends_on_the_snippets_that_it_imports():
+    """An edited snippet makes exactly the pages stale that import it."""
+    drawing = ROOT / "snippets" / "drawing.py"
+    for source in (
+        "from snippets.drawing import draw_tensor",
+        "from snippets import drawing",
+        "import snippets.drawing",
+    ):
+        assert stale_pages.imported_snippets(source) == {drawing}
+    assert stale_pages.imported_snippets("import torch") == set()
+
+
+def test_surroundings_change_with_a_snippet(tmp_path, monkeypatch):
+    """The digest of an importing page changes, that of any other does not."""
+    snippet = tmp_path / "snippets" / "drawing.py"
+    snippet.parent.mkdir()
+    snippet.write_text("one = 1\n", "utf-8")
+    monkeypatch.setattr(stale_pages, "ROOT", tmp_path)
+    pages = "from snippets.drawing import one", "import torch"
+    before = [stale_pages.surroundings(page) for page in pages]
+    snippet.write_text("one = 2\n", "utf-8")
+    after = [stale_pages.surroundings(page) for page in pages]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True]
+
+
+def test_notebooks_hold_no_raw_directives():
+    """Comments go, an admonition becomes a quotation."""
+    text = (
+        "Before.\n\n.. concepts: P05\n\n"
+        ".. admonition:: In the notes\n   :class: note-check\n\n"
+        "   One line\n   and another.\n\n"
+        ".. alt: A grid\n   of cells.\n\nAfter."
+    )
+    assert page_notebooks.markdown(text) == (
+        "Before.\n\n> **In the notes.** One line\n> and another.\n\nAfter."
+    )
+
+
+def test_foot_takes_its_date_from_the_environment(monkeypatch):
+    """Two builds of one commit carry the same date."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert page_foot.build_date() == "1970-01-02"
+
+
+def test_reading_order_knows_each_page_and_refuses_others():
+    """A page without a place is an error that names the file to edit."""
+    chapters = reading_order.chapters()
+    keys = [reading_order.chapter_key(f"../examples/{name}") for name in chapters]
+    assert keys == sorted(keys)
+    assert reading_order.page_key("broadcasting.py") > reading_order.page_key(
+        "hello_torch.py"
+    )
+    with pytest.raises(ValueError, match=r"'stray' has no place.*curriculum.toml"):
+        reading_order.page_key("stray.py")
+
+
+def test_formulas_become_mathml():
+    """The library that renders our math gives what browsers draw."""
+    assert "<math" in tex2mathml(r"\frac{1}{2}")
+    assert "<mfrac>" in tex2mathml(r"\frac{1}{2}")
