@@ -16,6 +16,7 @@ copyright = "the PyTorch Basics contributors, BSD-3-Clause"
 html_baseurl = os.environ.get("SITE_URL", "")
 
 extensions = [
+    "failures",
     "inventories",
     "reading_order",
     "stale_pages",
@@ -78,6 +79,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "min_reported_time": 0,
+    "only_warn_on_example_error": True,  # failures.py ends the build with the cell
     "plot_gallery": True,
 }
 

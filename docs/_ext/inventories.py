@@ -99,8 +99,9 @@ FUNCTIONAL_WITHOUT_PAGE = (
 TORCH_RULES = (
     # tensor_attributes, type_info, size, tensors, amp, torch
     Rule("torch", ATTRIBUTES + "dtype", instance_of(torch.dtype)),
-    Rule("torch", ATTRIBUTES + "layout", instance_of(torch.layout)),
-    Rule("torch", ATTRIBUTES + "memory_format", instance_of(torch.memory_format)),
+    Rule("torch", ATTRIBUTES + "layout", "sparse_coo sparse_csr strided"),
+    Rule("torch", ATTRIBUTES + "memory_format", "channels_last channels_last_3d"),
+    Rule("torch", ATTRIBUTES + "memory_format", "contiguous_format preserve_format"),
     Rule("torch", ATTRIBUTES + "{name}", "device dtype layout memory_format"),
     Rule("torch", "type_info.html#{full}", "finfo iinfo"),
     Rule("torch", "size.html#{full}", "Size"),
@@ -136,8 +137,8 @@ TORCH_RULES = (
     Rule("torch.optim", "optim.html#{full}", "Optimizer"),
     Rule("torch.optim", "optim.html#{full}", "swap_in_optimizer_params_and_state"),
     Rule("torch.optim.swa_utils", "optim.html#{full}"),
-    Rule("torch.optim torch.optim.lr_scheduler", HERE, members=True),
     Rule("torch.optim.Optimizer", HERE),
+    Rule("torch.optim torch.optim.lr_scheduler", HERE, members=True),
     # autograd, func.api, linalg, fft, random, distributions
     Rule("torch.autograd", HERE, "backward grad"),
     Rule("torch.autograd", HOME, "gradcheck gradgradcheck"),
@@ -235,6 +236,7 @@ MATPLOTLIB_RULES = (
     Rule("matplotlib.axes", PLOT, "Axes"),
     Rule("matplotlib.figure", PLOT, "Figure"),
     Rule("matplotlib.artist", PLOT, "Artist"),
+    Rule("matplotlib.figure.Figure", PLOT, "clear"),  # its docstring is inherited
     Rule(
         "matplotlib.axes.Axes matplotlib.figure.Figure matplotlib.artist.Artist", PLOT
     ),
@@ -351,7 +353,7 @@ def chosen(rule: Rule, owner: Any) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(owner, name)
         return
     for name in public_names(owner):
-        value = getattr(owner, name)
+        value = getattr(owner, name, None)  # __all__ may promise too much
         skipped = any(fnmatchcase(name, pattern) for pattern in rule.skip.split())
         if not skipped and not inspect.ismodule(value) and rule.choose(value):
             yield name, value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import failures
 import figures
 import matplotlib as mpl
 import page_foot
@@ -149,3 +150,18 @@ def test_formulas_become_mathml():
     """The library that renders our math gives what browsers draw."""
     assert "<math" in tex2mathml(r"\frac{1}{2}")
     assert "<mfrac>" in tex2mathml(r"\frac{1}{2}")
+
+
+def test_a_failed_page_is_told_with_its_cell():
+    """The last lines of a failed build name the page, the cell and the error."""
+    page = ROOT / "examples" / "operations" / "broadcasting.py"
+    lines = page.read_text("utf-8").splitlines()
+    line = lines.index("assert total.shape == (3, 4)") + 1
+    trace = f'Traceback:\n  File "{page}", line {line}, in <module>\nAssertionError: no'
+    assert failures.describe(page, trace).splitlines() == [
+        f'examples/operations/broadcasting.py, line {line}, in the cell "One size '
+        'stretches":',
+        "    assert total.shape == (3, 4)",
+        "    AssertionError: no",
+        "    To see it alone: python examples/operations/broadcasting.py",
+    ]
