@@ -16,6 +16,7 @@ copyright = "the PyTorch Basics contributors, BSD-3-Clause"
 html_baseurl = os.environ.get("SITE_URL", "")
 
 extensions = [
+    "code_links",
     "failures",
     "inventories",
     "reading_order",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import code_links
 import failures
 import figures
 import matplotlib as mpl
@@ -165,3 +166,31 @@ def test_a_failed_page_is_told_with_its_cell():
         "    AssertionError: no",
         "    To see it alone: python examples/operations/broadcasting.py",
     ]
+
+
+def candidate(module: str, name: str, *, is_class: bool = False) -> dict:
+    return {
+        "module": module,
+        "module_short": module,
+        "name": name,
+        "is_class": is_class,
+        "is_explicit": False,
+    }
+
+
+def test_methods_of_tensors_are_links_and_variables_are_not():
+    """What is written in C is linked too; a second pass changes nothing."""
+    names = {
+        "x": [candidate("torch", "Tensor")],
+        "x.add_": [candidate("builtins", "builtin_function_or_method")],
+        "torch.add": [candidate("torch", "add")],
+        "Tensor": [candidate("torch", "Tensor", is_class=True)],
+    }
+    better = code_links.corrected(names)
+    linked = {name: f"{c[0]['module']}.{c[0]['name']}" for name, c in better.items()}
+    assert linked == {
+        "x.add_": "torch.Tensor.add_",
+        "torch.add": "torch.add",
+        "Tensor": "torch.Tensor",
+    }
+    assert code_links.corrected(better) == better
