@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
@@ -22,6 +23,7 @@ extensions = [
     "reading_order",
     "stale_pages",
     "page_foot",
+    "page_head",
     "page_notebooks",
     "mathml",
     "sphinx.ext.autodoc",
@@ -97,5 +99,6 @@ numpydoc_xref_param_type = False
 copybutton_exclude = ".linenos, .gp, .go"
 
 ogp_site_url = html_baseurl
+ogp_image = f"{html_baseurl}_static/page.png" if html_baseurl else None
 ogp_social_cards = {"enable": False}
-notfound_urls_prefix = None if html_baseurl else ""
+notfound_urls_prefix = urlsplit(html_baseurl).path or "/"
