@@ -120,12 +120,13 @@ def variants(node: ast.AST, parent: ast.AST) -> Iterator[ast.AST]:
             yield changed(node, ops=[other_operator(op), *others])
         case ast.AugAssign(op=op):
             yield changed(node, op=other_operator(op))
-            yield ast.Assign([node.target], node.value, lineno=node.lineno)
-            yield ast.Pass()
+            rebinding = ast.Assign([node.target], node.value)
+            yield ast.copy_location(rebinding, node)
+            yield ast.copy_location(ast.Pass(), node)
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
-            yield ast.Pass()
+            yield ast.copy_location(ast.Pass(), node)
         case ast.Expr(value=ast.Call(func=func)) if root(func) != "print":
-            yield ast.Pass()
+            yield ast.copy_location(ast.Pass(), node)
 
 
 # What is left alone
