@@ -318,10 +318,18 @@ def check(path: Path, options: argparse.Namespace) -> Page:
     return page
 
 
+def scripts(name: str) -> list[Path]:
+    """Return the scripts that a path, a page, a chapter or a pattern names."""
+    if Path(name).is_file():
+        return [Path(name)]
+    pages = ROOT / "examples"
+    return sorted([*pages.glob(f"{name}.py"), *pages.glob(f"{name}/*.py")])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge pages, print what was found, and return 1 where that is too little."""
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("pages", nargs="*", type=Path, help="all, if none is named")
+    parser.add_argument("pages", nargs="*", help="chapter/page; all, if none is named")
     parser.add_argument("--sample", type=int, help="mutants to try on each page")
     parser.add_argument("--seed", type=int, default=0, help="which sample (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at once")
@@ -330,7 +338,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not hasattr(os, "fork"):
         parser.error("this platform cannot fork; use Linux or macOS")
     os.environ.update(SURROUNDINGS)
-    paths = options.pages or sorted(ROOT.glob("examples/*/*.py"))
+    paths = [path for name in options.pages or ["*/*"] for path in scripts(name)]
+    if not paths:
+        parser.error(f"no page is called {' or '.join(options.pages)}")
     pages = [check(path, options) for path in paths]
     print(f"total of {len(pages)} pages: {summary(pages)}")
     judged = [] if options.sample is not None else pages

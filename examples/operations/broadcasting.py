@@ -32,6 +32,8 @@ print(total)
 
 assert total.shape == (3, 4)
 assert total[2, 3] == column[2, 0] + row[0, 3] == 24
+assert total[:, 0].tolist() == [1, 11, 21]
+assert total[0].tolist() == [1, 2, 3, 4]
 
 # %%
 # Nothing is copied to do this. In the picture, a solid cell has a place of its
@@ -69,7 +71,8 @@ assert stretched.stride() == (1, 0)  # one step right moves 0 in memory
 matrix = torch.zeros(2, 3)
 three = torch.tensor([1.0, 2.0, 3.0])
 two = torch.tensor([1.0, 2.0])
-print(matrix + three)
+fits = matrix + three  # (2, 3) + (3,)
+print(fits)
 
 try:
     matrix + two
@@ -78,7 +81,7 @@ except RuntimeError as error:
     assert "(3) must match the size of tensor b (2)" in str(error)
 else:
     raise AssertionError("a row of two must not fit")
-assert torch.equal(matrix + three, torch.stack([three, three]))
+assert fits.tolist() == [[1, 2, 3], [1, 2, 3]]
 
 # %%
 # "Non-singleton dimension 1" is the place to look: in dimension 1, neither
