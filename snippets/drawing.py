@@ -268,7 +268,7 @@ def draw_memory(tensors: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
     for group, group_height in zip(shared.values(), heights, strict=True):
         _draw_strip(ax, group, top)
         top += group_height
-    _frame(ax, width, height - 0.8, "")
+    _frame(ax, width, height - 0.6, "")
     ax.set_xlim(-MEMORY_LABEL, width + 0.1)
     return ax
 
