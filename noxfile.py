@@ -35,7 +35,7 @@ PARALLEL = ["-n", "auto"]
 
 
 def install(session: nox.Session, *groups: str, constraints: str = NEWEST) -> None:
-    """Install this project with dependency groups, if the session has an environment."""
+    """Install this project with groups, if the session has an environment."""
     if session.venv_backend != "none":
         wanted = nox.project.dependency_groups(GROUPS, *groups)
         session.install("-c", constraints, "-e", ".[examples]", *wanted)
@@ -54,7 +54,7 @@ def need(session: nox.Session, *modules: str) -> None:
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
             session.error(
-                f"{sys.executable} lacks {', '.join(missing)}: install what is missing, "
+                f"{sys.executable} lacks {', '.join(missing)}: install it, "
                 "or leave out --no-venv, and nox builds an environment"
             )
 

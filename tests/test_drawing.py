@@ -217,7 +217,7 @@ def test_draw_memory_refuses():
         draw_memory({"x": torch.ones(25)})
     with pytest.raises(ValueError, match="one or two dimensions"):
         draw_memory({"x": torch.tensor(1)})
-    with pytest.raises(ValueError, match="on the CPU.*meta"):
+    with pytest.raises(ValueError, match=r"on the CPU.*meta"):
         draw_memory({"x": torch.ones(2, device="meta")})
     assert not mpl.pyplot.get_fignums()
 

@@ -49,7 +49,8 @@ class LearningPath(SphinxDirective):
         path = []
         for chapter, pages in folders.items():
             path += [f"1. **{{doc}}`/gallery/{chapter}/index`**", ""]
-            path += [f"   - {{doc}}`/gallery/{chapter}/{page}`" for page in pages] + [""]
+            path += [f"   - {{doc}}`/gallery/{chapter}/{page}`" for page in pages]
+            path += [""]
         return self.parse_text_to_nodes("\n".join(toctree + path))
 
 
