@@ -53,11 +53,15 @@ html_theme_options = {
         "color-brand-primary": "#b3391b",
         "color-brand-content": "#a8341a",
         "color-code-background": "#f6f7f9",
+        "color-admonition-title": "#b3391b",
+        "color-admonition-title-background": "#b3391b1a",
     },
     "dark_css_variables": {
         "color-brand-primary": "#ff9d7e",
         "color-brand-content": "#ff9d7e",
         "color-code-background": "#1e2126",
+        "color-admonition-title": "#ff9d7e",
+        "color-admonition-title-background": "#ff9d7e1a",
     },
 }
 pygments_style = "a11y-high-contrast-light"
@@ -79,6 +83,7 @@ sphinx_gallery_conf = {
     "first_notebook_cell": INSTALL,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,  # its tables load scripts from other hosts
     "show_signature": False,
     "download_all_examples": False,
     "min_reported_time": 0,
@@ -92,7 +97,9 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_render_markdown_format = "myst"
 
-autodoc_typehints = "none"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 79
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
