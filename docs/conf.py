@@ -97,11 +97,11 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_render_markdown_format = "myst"
 
-autodoc_typehints = "signature"
-autodoc_typehints_format = "short"
+autodoc_typehints = "none"  # the docstrings name the types, with links
 maximum_signature_line_length = 79
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = {"of", "optional", "or", "to"}
 
 copybutton_exclude = ".linenos, .gp, .go"
 

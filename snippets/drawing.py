@@ -52,17 +52,17 @@ def draw_tensor(
 
     Parameters
     ----------
-    values
+    values : torch.Tensor
         Shape (), (columns,), (rows, columns) or (blocks, rows, columns), any dtype, at
         most 256 elements. The blocks of three dimensions stand one below the other.
-    title
+    title : str, optional
         Written above the cells.
-    groups
+    groups : torch.Tensor, optional
         Integers of the same shape as ``values``: cells of one group share a color, so
         that a result shows which of its sources each number came from.
-    color
+    color : str, optional
         The fill color where there are no groups.
-    ax
+    ax : matplotlib.axes.Axes, optional
         The axes to draw on; a new figure of a fitting size if left out.
 
     Returns
@@ -113,9 +113,9 @@ def draw_tensors(
 
     Parameters
     ----------
-    tensors
+    tensors : collections.abc.Mapping of str to torch.Tensor
         Title to tensor; see `draw_tensor` for the shapes.
-    groups
+    groups : collections.abc.Sequence of torch.Tensor or None, optional
         For each tensor its group numbers, or None: a number picks the color of the
         tensor at that place, so a result shows its sources.
 
@@ -177,11 +177,11 @@ def draw_shape(
 
     Parameters
     ----------
-    shape
+    shape : collections.abc.Sequence of int
         Up to four sizes, such as ``tensor.shape``; an empty shape is a single number.
-    title
+    title : str, optional
         Written above the box.
-    ax
+    ax : matplotlib.axes.Axes, optional
         The axes to draw on; a new figure if left out.
 
     Returns
@@ -229,10 +229,10 @@ def draw_memory(tensors: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    tensors
+    tensors : collections.abc.Mapping of str to torch.Tensor or numpy.ndarray
         Name to tensor or NumPy array, of one or two dimensions, on the CPU. The memory
         behind each may hold at most 24 elements.
-    ax
+    ax : matplotlib.axes.Axes, optional
         The axes to draw on; a new figure of a fitting size if left out.
 
     Returns

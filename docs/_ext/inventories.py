@@ -272,6 +272,7 @@ PYTHON_RULES = (
     Rule("os.path", LIBRARY),
     Rule("collections.Counter", COLLECTIONS, "elements most_common subtract total"),
     Rule("collections.deque", COLLECTIONS),
+    Rule("collections.abc", "library/collections.abc.html#{full}"),
     Rule("itertools.chain", "library/itertools.html#{full}"),
     Rule("pathlib.PurePath", PATHS + "{full}"),
     Rule("pathlib.Path", PATHS + "{full}", skip=" ".join(vars(PurePath))),
