@@ -4,6 +4,7 @@ What stands after ``--`` is handed on: ``nox -s tests -- -k broadcasting``. With
 ``--no-venv`` a session uses the Python that runs nox, and what it has installed.
 """
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -171,6 +172,36 @@ def browser(session: nox.Session) -> None:
     need(session, "pytest", "playwright", "axe_playwright_python")
     env = CPU | {"CHROMIUM": chromium}
     python(session, "-m", "pytest", "tests/browser", *session.posargs, env=env)
+
+
+@nox.session
+def reproducible(session: nox.Session) -> None:
+    """Build the site twice from the committed files and compare every byte."""
+    install(session, "docs")
+    need(session, "sphinx", "sphinx_gallery", "torch", "torchvision")
+    env = CPU | {"SOURCE_DATE_EPOCH": "1700000000"}
+    builds = []
+    for name in ("first", "second"):
+        folder = Path(session.create_tmp(), name)
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run("git", "clone", "-q", str(ROOT), str(folder), external=True)
+        places = [str(folder / "docs"), str(folder / "site")]
+        python(session, "-m", "sphinx", "-q", "-W", "-n", *places, env=env)
+        builds.append(digests(folder / "site"))
+    different = sorted(name for name, _ in builds[0] ^ builds[1])
+    if different:
+        session.error(f"two builds differ in: {', '.join(different)}")
+    print(f"{len(builds[0])} files came out the same twice")
+
+
+def digests(site: Path) -> set[tuple[str, str]]:
+    """Return each file of a site with its checksum, but for archives of downloads."""
+    files = [path for path in site.rglob("*") if path.is_file()]
+    return {
+        (str(path.relative_to(site)), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in files
+        if ".doctrees" not in path.parts and path.suffix != ".zip"
+    }
 
 
 @nox.session
