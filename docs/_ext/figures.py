@@ -18,6 +18,8 @@ import matplotlib.pyplot as plt
 FOREGROUND = "#010203"
 """Stands for the color of the page's text: nobody picks it by hand."""
 
+REFERENCE = re.compile(r'(\bid="|href="#|url\(#)([^")]+)')
+
 THEME = {
     "text.color": FOREGROUND,
     "axes.edgecolor": FOREGROUND,
@@ -74,6 +76,8 @@ def accessible(svg: str, text: str, name: str) -> str:
     """Return an SVG to stand inside a page: named, scalable, in the page's colors."""
     svg = svg[svg.index("<svg") :].replace(FOREGROUND, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    # matplotlib's ids differ in builds that differ in a float's last bit: count instead.
+    ids = {old: f"{name}-{i}" for i, old in enumerate(re.findall(r'\bid="(.+?)"', svg))}
+    svg = REFERENCE.sub(lambda found: found[1] + ids[found[2]], svg)
     label = f'<svg class="picture" role="img" aria-label="{html.escape(text)}"'
     return svg.replace("<svg", label, 1)
