@@ -22,6 +22,7 @@ extensions = [
     "inventories",
     "reading_order",
     "stale_pages",
+    "own_kernel",
     "page_foot",
     "page_head",
     "page_notebooks",

@@ -76,7 +76,7 @@ def accessible(svg: str, text: str, name: str) -> str:
     """Return an SVG to stand inside a page: named, scalable, in the page's colors."""
     svg = svg[svg.index("<svg") :].replace(FOREGROUND, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # matplotlib's ids differ in builds that differ in a float's last bit: count instead.
+    # A float's last bit changes matplotlib's ids from build to build: count instead.
     ids = {old: f"{name}-{i}" for i, old in enumerate(re.findall(r'\bid="(.+?)"', svg))}
     svg = REFERENCE.sub(lambda found: found[1] + ids[found[2]], svg)
     label = f'<svg class="picture" role="img" aria-label="{html.escape(text)}"'
