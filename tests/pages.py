@@ -69,8 +69,9 @@ def _split(source: str) -> list[Cell]:
     lines = source.splitlines()
     starts = [i for i, text in enumerate(lines) if text.startswith("# %%")]
     docstring_end = ast.parse(source).body[0].end_lineno or 0
-    cells = [Cell(1, "", "\n".join(lines[docstring_end : starts[0]]))] if starts else []
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    ends = [*starts, len(lines)]
+    cells = [Cell(1, "", "\n".join(lines[docstring_end : ends[0]]))]
+    for start, end in zip(starts, ends[1:], strict=True):
         code = start + 1
         while code < end and lines[code].startswith("#"):
             code += 1
