@@ -62,10 +62,12 @@ try:
     torch.ones(2).to("cuda")
 except Exception:  # which one depends on the build
     can_use_cuda = False
-print("CUDA can be used:", can_use_cuda)
+told_truth = torch.cuda.is_available() == can_use_cuda
+print("is_available told the truth:", told_truth)
 
+assert told_truth is True
 is_built, count = torch.backends.cuda.is_built(), torch.cuda.device_count()
-assert can_use_cuda == torch.cuda.is_available() == (is_built and count > 0)
+assert (is_built and count > 0) or not can_use_cuda
 
 # %%
 # A device is only a name
@@ -86,7 +88,7 @@ print(eighth.type, eighth.index, torch.device("cuda").index, x.device)
 
 assert (eighth.type, eighth.index) == ("cuda", 7)
 assert torch.device("cuda").index is None and x.device.type == "cpu"
-assert has_accelerator == (torch.accelerator.device_count() > 0)
+assert torch.accelerator.device_count() > 0 or not has_accelerator
 
 # %%
 # A tensor is copied, a module moves
@@ -94,9 +96,10 @@ assert has_accelerator == (torch.accelerator.device_count() > 0)
 #
 # The device ``meta`` keeps shapes and no numbers. Every machine has it, so it
 # stands in for a GPU here. `torch.Tensor.to` returns a copy there, or the very
-# same tensor if there is nothing to do. `torch.nn.Module.to` moves the module
-# itself. Below, both results are thrown away: the layer has moved, the batch
-# has not. Write ``batch = batch.to(device)``.
+# same tensor if there is nothing to do. A *module* is a network or a part of
+# one: `torch.nn.Module.to` moves it and returns it. Below, both results are
+# thrown away: the layer has moved, the batch has not. Write
+# ``batch = batch.to(device)``.
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -114,13 +117,16 @@ print("layer:", layer.weight.device, " batch:", batch.device)
 assert layer.weight.device.type == "meta" and batch.device.type == "cpu"
 assert batch.to("meta").device.type == "meta"
 assert batch.cpu() is batch and batch.to("cpu") is batch
+assert layer.to("meta") is layer
+assert torch.ones(2, device="meta").device.type == "meta"
 
 # %%
 # What moves with a module
 # ------------------------
 #
-# A module moves its parameters and its buffers, which are tensors that it
-# keeps but does not train. A tensor that is a plain attribute stays behind:
+# A module moves its *parameters*, the tensors that are trained, and its
+# *buffers*, which it keeps but does not train. A tensor that is a plain
+# attribute stays behind. (``forward`` is what a module computes when called.)
 
 
 class Scale(torch.nn.Module):
@@ -170,7 +176,8 @@ assert [text.get_text() for text in ax.texts].count("→") == 2
 # ---------------------------
 #
 # With its offset left behind, the module fails on an input that is where its
-# weight is. Operations move no tensors for you:
+# weight is. Operations move no tensors for you, except a single number without
+# dimensions from the CPU:
 
 try:
     scale(torch.ones(2, device="meta"))
@@ -179,6 +186,8 @@ except RuntimeError as error:
     assert "device cpu is not on the expected device meta" in str(error)
 else:
     raise AssertionError("tensors on two devices must not be added")
+number = torch.tensor(1.0)  # shape (), on the CPU
+assert (number + torch.ones(2, device="meta")).device.type == "meta"
 
 # %%
 # With a real GPU it reads "Expected all tensors to be on the same device". The

@@ -195,22 +195,24 @@ assert names[labels.numpy()].tolist() == words.tolist()
 
 # %%
 # A read-only array is taken with a warning. No tensor can be read-only, so
-# writing to this one could spoil the array, or crash. A copy is safe.
+# writing to this one changes the array all the same, and may even crash where
+# the array is a file. A copy is safe.
 
 frozen = np.array([1.0, 2.0])
 frozen.flags.writeable = False
 torch.set_warn_always(True)  # without it, torch warns once in a program
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    torch.from_numpy(frozen)
-safe = torch.tensor(frozen)  # no warning
+    unsafe = torch.from_numpy(frozen)
+    safe = torch.tensor(frozen)  # a copy: no warning
 torch.set_warn_always(False)
 safe[0] = 9
+unsafe[1] = 8
 message = str(caught[0].message).split(",")[0]
 print(message, safe, frozen, sep="\n")
 
-assert message == "The given NumPy array is not writable"
-assert safe.tolist() == [9, 2] and frozen.tolist() == [1, 2]
+assert message == "The given NumPy array is not writable" and len(caught) == 1
+assert safe.tolist() == [9, 2] and frozen.tolist() == [1, 8]
 
 # %%
 # What you learned

@@ -23,12 +23,15 @@ from snippets.drawing import draw_memory
 # Four ways to add
 # ----------------
 #
+# Adding two tensors of one shape adds the numbers that stand in the same
+# place. Both must be there first:
+#
 # .. admonition:: In the notes
 #    :class: note-check
 #
 #    The first example adds ``x`` before any ``x`` exists (claim c0-10), which
-#    fails. Its numbers are random without a seed (claim c0-12), so nobody can
-#    check them. We use numbers that you can add in your head.
+#    fails. Its numbers are random without a seed (c0-12), so nobody can check
+#    them. Ours you can add in your head.
 
 y = torch.tensor([10, 20, 30])
 try:
@@ -86,11 +89,12 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     torch.add(x, 5, out=room)  # fits: no warning
     torch.add(x, 5, out=too_long)
-message = str(caught[0].message).split(", which")[0]
+message, _, outlook = str(caught[0].message).partition(", which")
 print(message)
 
 assert message.endswith("was resized since it had shape [4]")
-assert len(caught) == 1 and too_long.shape == (3,)
+assert "outputs will not be resized" in outlook
+assert len(caught) == 1 and too_long.tolist() == [6, 7, 8]
 assert room.tolist() == [6, 7, 8] and room.data_ptr() == address
 
 # %%
@@ -182,12 +186,15 @@ assert before.tolist() == [65, 75] and raised.tolist() == [70, 80]
 # stay where they are in memory.
 
 grid = torch.zeros(2, 3)
-grid.copy_(x)  # a row of integers, broadcast into both rows
+grid.copy_(x)  # a row of integers, repeated in both rows
+first_row = grid[0]
 grid.t_()
 print(grid)
 
-assert grid.dtype == torch.float32 and grid.stride() == (1, 3)
+assert grid.dtype == torch.float32 and first_row.tolist() == [1, 2, 3]
 assert grid.tolist() == [[1, 1], [2, 2], [3, 3]]
+assert grid.data_ptr() == first_row.data_ptr()
+assert grid.stride() == (1, 3)  # a row down: 1 place on in memory; right: 3
 
 # %%
 # When in place is refused

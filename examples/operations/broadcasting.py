@@ -36,8 +36,9 @@ assert total[:, 0].tolist() == [1, 11, 21]
 assert total[0].tolist() == [1, 2, 3, 4]
 
 # %%
-# Nothing is copied to do this. In the picture, a solid cell has a place of its
-# own in memory, and a pale cell is an earlier number read again.
+# Nothing is copied to do this. `torch.Tensor.expand` stretches without adding,
+# so that we can look. In the picture, a solid cell has a place of its own in
+# memory, and a pale cell is an earlier number read again.
 #
 # .. alt: The column 0, 10, 20 is solid and its three copies to the right are
 #    pale. The row 1, 2, 3, 4 is solid and its two copies below are pale. Their
@@ -127,7 +128,8 @@ for i in range(3):
 # A bias is stretched too
 # -----------------------
 #
-# A linear layer adds its bias to every row of a batch in just this way.
+# A *linear layer* multiplies a batch by its weights and adds a *bias*, one
+# number for each output. Every row of the batch gets the same bias.
 #
 # .. admonition:: In the notes
 #    :class: note-check

@@ -148,7 +148,8 @@ assert pears_figs.dim() == 1 and basket.dim() == 2
 #
 # With three dimensions the first counts matrices. `torch.bmm`, the batched
 # matrix product, multiplies the first with the first, the second with the
-# second, and so on: (b, n, m) and (b, m, p) give (b, n, p).
+# second, and so on: (b, n, m) and (b, m, p) give (b, n, p). Here `torch.stack`
+# makes three tables into such a batch.
 
 days = torch.stack([basket, basket + 1, 2 * basket])  # (3, 2, 2)
 prices = torch.stack([price, price, price + 1])  # dearer on the third day
@@ -161,7 +162,8 @@ for day in range(3):
 
 # %%
 # If the same prices hold every day, one matrix is enough, but not for
-# `torch.bmm`. It wants two batches of the same length:
+# `torch.bmm`. It wants two batches of the same length, and ``price[None]`` is
+# a batch of one:
 
 try:
     torch.bmm(days, price[None])  # (3, 2, 2) and (1, 2, 2)
@@ -172,15 +174,16 @@ else:
     raise AssertionError("bmm must not broadcast")
 
 # %%
-# The operator ``@``, which is `torch.matmul`, does broadcast. The last two
-# dimensions are the matrices and follow the product rule. All before them are
-# batch dimensions, and those line up as in any broadcast.
+# The operator ``@``, which is `torch.matmul`, uses the one matrix for every
+# day. The last two dimensions are the matrices and follow the product rule.
+# All before them are batch dimensions: there, a missing size or a size of 1
+# stretches, as :ref:`broadcasting` explains.
 #
 # .. alt: Three blocks of two by two numbers, the days, in three colors; one
 #    block, the prices; three blocks, the bills, in the colors of their days.
 
 same_price = days @ price  # (3, 2, 2) @ (2, 2) -> (3, 2, 2)
-block = torch.arange(3)[:, None, None].expand(3, 2, 2)
+block = torch.stack([torch.full((2, 2), day) for day in range(3)])
 draw_tensors(
     {"days": days, "price": price, "days @ price": same_price},
     groups=[block, torch.full_like(price, 3), block],
@@ -189,6 +192,7 @@ plt.show()
 
 assert same_price[1].tolist() == [[3 * 4 + 2 * 2, 3 * 5 + 2 * 1], [12, 9]]
 assert torch.equal(same_price[0], to_pay)
+assert torch.equal(torch.matmul(days, price), same_price)
 assert (torch.ones(5, 1, 2, 3) @ torch.ones(4, 3, 6)).shape == (5, 4, 2, 6)
 
 # %%
@@ -227,6 +231,6 @@ assert (to_pay * half_off).dtype == torch.float32
 #    mm    (n, m)     (m, p)     ->  (n, p)
 #    bmm   (b, n, m)  (b, m, p)  ->  (b, n, p)
 #
-# Next: :ref:`broadcasting` tells how batch dimensions line up, and
+# Next: :ref:`broadcasting` tells how sizes line up and stretch, and
 # :ref:`transpose_permute` what ``.T`` does. Summing along one dimension is in
 # :ref:`reductions`. The pictures come from `snippets.drawing`.

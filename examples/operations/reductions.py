@@ -53,14 +53,14 @@ assert per_day.tolist() == [7 + 1, 0 + 6, 2 + 8]
 # .. alt: A table of two rows and three columns, each column in its own color.
 #    To its right the three sums 8, 6 and 10 in the colors of their columns.
 
-by_day = torch.arange(3).expand(2, 3)
+by_day = torch.tensor([[0, 1, 2], [0, 1, 2]])  # a color for each day
 draw_tensors(
     {"rain (2, 3)": rain, "rain.sum(dim=0) (3,)": per_day},
     groups=[by_day, by_day[0]],
 )
 plt.show()
 
-assert by_day.tolist() == [[0, 1, 2], [0, 1, 2]]
+assert rain.shape == (2, 3) and per_day.shape == (3,)
 
 # %%
 # For a number per town the *days* must disappear: ``dim=1``. Counted from the
@@ -95,30 +95,35 @@ else:
 #    15 lie in a row. With keepdim they stand in a column, each beside its row.
 
 standing = rain.sum(dim=1, keepdim=True)  # (2, 1)
-by_town = torch.tensor([[0], [1]])
+by_town = torch.tensor([[0, 0, 0], [1, 1, 1]])  # a color for each town
 draw_tensors(
     {"rain": rain, "sum(dim=1)": per_town, "keepdim": standing},
-    groups=[by_town.expand(2, 3), by_town.squeeze(1), by_town],
+    groups=[by_town, by_town[:, 0], by_town[:, :1]],
 )
 plt.show()
 
 assert standing.tolist() == [[9], [15]]
 
 # %%
-# A size of 1 broadcasts, so each row now meets its own sum. Mind square
-# tables: without ``keepdim`` they raise no error and divide by the *wrong*
-# sums.
+# A size of 1 stretches (see :ref:`broadcasting`), so each row now meets its
+# own sum. Mind square tables: without ``keepdim`` they raise no error and
+# divide by the *wrong* sums. The last line below has a "share" of 3.
 
 share = rain / standing  # (2, 3) / (2, 1)
+square = rain[:, 1:]  # rows 0, 2 and 6, 8
+wrong = square / square.sum(dim=1)  # (2, 2) / (2,)
 print(share)
+print(wrong)
 
+assert torch.equal(wrong[:, 0], square[:, 0] / (0 + 2))  # row 0's sum
+assert torch.equal(wrong[:, 1], square[:, 1] / (6 + 8)) and wrong[1, 0] == 3
 assert torch.equal(share[0], rain[0] / 9)
 assert torch.equal(share[1], rain[1] / 15)
 assert torch.allclose(share.sum(dim=1), torch.ones(2))
 
 # %%
-# Several dimensions can go at once. Of (weeks, towns, days), ``dim=(0, 2)``
-# leaves the towns:
+# Several dimensions can go at once. `torch.stack` makes one tensor of two
+# tables. Of (weeks, towns, days), ``dim=(0, 2)`` leaves the towns:
 
 weeks = torch.stack([rain, rain + 1])  # (2, 2, 3)
 mean_of_town = weeks.mean(dim=(0, 2))  # (2,)
@@ -152,7 +157,7 @@ assert place == 5 and rain[1, 2] == rain.max() == rain.flatten()[place]
 #    :class: note-check
 #
 #    ``x.mean()`` follows a tensor of whole numbers (claim c3-11). It raises
-#    the error below: an average needs a dtype with fractions. Ask for one.
+#    the error below. Ask for a dtype with fractions.
 
 goals = torch.tensor([[2, 1], [0, 3]])
 try:
@@ -207,17 +212,18 @@ assert torch.var(waits, unbiased=False) == biased
 # Batch normalization uses both
 # -----------------------------
 #
+# `torch.nn.BatchNorm1d`, a part of many networks, subtracts each feature's
+# mean and divides by the root of its variance. What it stores for later,
+# ``running_var``, starts at 1 and moves a tenth of the way.
+#
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Batch normalization is said to use the biased variance (claim c2-40). That
-#    is half of it: it *normalizes* with the biased 4 and *stores* the unbiased
-#    5 for later use.
-#
-# ``running_var`` of `torch.nn.BatchNorm1d` starts at 1 and moves a tenth of
-# the way, to 0.9 · 1 + 0.1 · 5.
+#    Batch normalization is said to use the biased variance (claim c2-40). It
+#    *normalizes* with the biased 4, but *stores* the unbiased 5.
 
 norm = torch.nn.BatchNorm1d(1)
+assert norm.running_var == 1
 normalized = norm(waits[:, None]).detach()  # five samples of one feature
 print(normalized.T)
 print(norm.running_var)
@@ -235,6 +241,5 @@ assert torch.allclose(norm.running_var, torch.tensor(0.9 * 1 + 0.1 * 5))
 # place. The mean wants floats, and ``correction`` is what the variance takes
 # from N.
 #
-# Next: :ref:`products`, where numbers are multiplied and then summed. Why the
-# kept 1 fits again is told in :ref:`broadcasting`. The pictures come from
-# `snippets.drawing`.
+# Next: :ref:`products`, where numbers are multiplied and then summed. The
+# pictures come from `snippets.drawing`.

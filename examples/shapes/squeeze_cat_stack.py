@@ -89,6 +89,7 @@ except RuntimeError as error:
     assert "shapes cannot be multiplied (4x36 and 144x2)" in str(error)
 else:
     raise AssertionError("a single image must not fit")
+assert network[0](image).shape == (4, 6, 6)  # the convolution took it
 assert network(images).shape == (5, 2)
 
 # %%

@@ -4,8 +4,8 @@ r"""
 Swap and reorder dimensions
 ===========================
 
-A photo comes with its three colors last, and the layer wants them first. How
-do you turn a tensor around without scrambling it? After this page you can swap
+Your photo has its three colors first, and matplotlib wants them last. How do
+you turn a tensor around without scrambling it? After this page you can swap
 two dimensions, transpose every matrix of a batch without a deprecated call,
 put any number of dimensions in a new order, and say what all this does to the
 memory.
@@ -36,7 +36,9 @@ print(table)
 
 assert turned.tolist() == [[1, 4], [2, 5], [30, 6]]
 assert table.tolist() == [[1, 2, 30], [4, 5, 6]]
-assert torch.equal(table.T, turned) and torch.equal(table.t(), turned)
+for same in (table.T, table.t()):
+    assert torch.equal(same, turned)
+    assert same.data_ptr() == table.data_ptr()
 
 # %%
 # With an underscore, `torch.Tensor.t_` turns the tensor itself around. Every
@@ -136,7 +138,7 @@ assert torch.equal(colors_last, images.movedim(1, -1))
 # as (color, row, column), and matplotlib wants the colors last:
 #
 # .. alt: Under permute, a yellow sun in a blue sky. Under reshape, nine small
-#    suns without color, three on each of three gray stripes.
+#    suns, gray but for their edges, three on each of three gray stripes.
 
 row = torch.linspace(-1, 1, 24)[:, None]
 column = torch.linspace(-1.5, 1.5, 36)

@@ -182,9 +182,11 @@ assert not hasattr(nn, "flatten") and not hasattr(nn, "maxpool")
 # The batch that went missing
 # ---------------------------
 #
-# This network is made for three images at a time, and flattens them all. It
-# runs, and its answer has shape (4,) where (3, 4) is due. Blank out one image,
-# and the one answer changes: it mixes all three.
+# `torch.nn.Sequential` calls layers one after the other. The first here, a
+# *convolution*, turns each image into two smaller ones. Then this network
+# flattens all three images together. It runs, and its answer has shape (4,)
+# where (3, 4) is due. Blank out one image, and the one answer changes: it
+# mixes all three.
 #
 # .. admonition:: In the notes
 #    :class: note-check

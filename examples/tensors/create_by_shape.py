@@ -47,7 +47,8 @@ plt.show()
 assert zeros.tolist() == [[0, 0, 0], [0, 0, 0]]
 assert ones.tolist() == [[1, 1, 1], [1, 1, 1]]
 assert sevens.tolist() == [[7, 7, 7], [7, 7, 7]]
-assert (zeros.dtype, sevens.dtype) == (torch.float32, torch.int64)
+assert zeros.dtype == ones.dtype == torch.float32
+assert sevens.dtype == torch.int64
 assert torch.zeros((2, 3, 4)).count_nonzero() == 0
 
 # %%
@@ -164,8 +165,8 @@ assert abs((bell.abs() < 1).float().mean() - 0.683) < 0.02
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Four equal sums and a loss of 28.92 come from random numbers without a
-#    seed (claims c0-12, c0-77). Nobody can get these numbers again.
+#    Four equal sums and a network's result of 28.92 come from random numbers
+#    without a seed (claims c0-12, c0-77). Nobody can get these numbers again.
 
 torch.manual_seed(42)
 first, second = torch.rand(3), torch.rand(3)
@@ -195,8 +196,7 @@ assert torch.equal(first, again)
 def one_of_each():
     """Seed PyTorch, then draw from torch, Python and NumPy."""
     torch.manual_seed(42)
-    by_numpy = np.random.default_rng().random()
-    return torch.rand(1).item(), random.random(), by_numpy
+    return torch.rand(1).item(), random.random(), np.random.random()
 
 
 same = [a == b for a, b in zip(one_of_each(), one_of_each(), strict=True)]

@@ -26,8 +26,9 @@ from snippets.drawing import draw_memory
 # -------------------------
 #
 # All numbers of a tensor have one type, its *dtype*. `torch.tensor` picks it
-# by looking at your data. Whole numbers become int64 and stay whole. A single
-# float among them makes all of them float32.
+# by looking at your data. Whole numbers stay whole and become int64, which has
+# 64 bits for each. A single float among them makes all of them float32, with
+# 32 bits. True and False become bool.
 
 whole = torch.tensor([0, 1])
 mixed = torch.tensor([0, 1.5])
@@ -48,6 +49,7 @@ try:
 except RuntimeError as error:
     print(error)
     assert "floating point or complex" in str(error)
+    assert str(error).endswith("Got: Long")
 else:
     raise AssertionError("the mean of whole numbers must fail")
 
@@ -55,8 +57,8 @@ else:
 # Say what you mean
 # -----------------
 #
-# Write one of the numbers with a point, or name the dtype. From a NumPy array
-# the tensor takes the dtype that the array has.
+# ``Long`` is an older name of int64. To get floats, write one of the numbers
+# with a point, or name the dtype. A NumPy array passes its own dtype on.
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -75,6 +77,7 @@ assert str(signs) == "tensor([[ 1, -1],\n        [-1,  1]])"
 assert str(floats) == "tensor([[ 1., -1.],\n        [-1.,  1.]])"
 assert torch.equal(from_array, signs)
 assert not from_array.is_floating_point()
+assert torch.from_numpy(np.array([0.5])).dtype == torch.float64  # NumPy's own
 
 # %%
 # Copied or shared
@@ -94,7 +97,8 @@ assert copied.tolist() == [1, 2, 3]
 assert shared.tolist() == [9, 2, 3]
 
 # %%
-# In the picture, what stands above one strip of memory reads that strip.
+# Two names above one strip of memory read the same numbers. ``copied`` has a
+# strip of its own.
 #
 # .. alt: The array and the shared tensor stand above one strip of memory with
 #    the numbers 9, 2, 3. The copied tensor stands above a strip of its own
@@ -121,10 +125,10 @@ assert copied.data_ptr() != array.ctypes.data
 original = torch.tensor([1.0, 2.0], requires_grad=True)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    torch.tensor(original)
+    twin = torch.tensor(original)
 print(caught[0].message)
 
-assert len(caught) == 1
+assert torch.equal(twin, original) and len(caught) == 1
 assert str(caught[0].message).startswith("To copy construct from a tensor")
 
 # %%
@@ -144,9 +148,9 @@ assert not duplicate.requires_grad
 # ------------------
 #
 # `torch.Tensor` is the class that all tensors belong to. Called with a list,
-# it makes float32 of everything, which keeps about seven digits of a number.
-# Called with 3, it makes three numbers that nobody has set: whatever was in
-# memory. The function does what you mean in both cases.
+# it makes everything float32, which keeps about seven digits: 16777217 loses
+# its last one. Called with 3, it makes three numbers that nobody has set:
+# whatever was in memory. The function does what you mean in both cases.
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -162,12 +166,13 @@ print(tuple(three.shape), "is not", tuple(one.shape))
 assert (by_class.dtype, by_class.item()) == (torch.float32, 16777216)
 assert (by_function.dtype, by_function.item()) == (torch.int64, 16777217)
 assert three.shape == (3,) and one.shape == () and one == 3
+assert isinstance(one, torch.Tensor)
 
 # %%
 # Functions want tensors
 # ----------------------
 #
-# The mathematics of PyTorch works on tensors, and a Python number is not one:
+# PyTorch's mathematics is made for tensors, and a Python number is not one:
 
 try:
     torch.sqrt(4)
@@ -185,8 +190,8 @@ else:
 #    :class: note-check
 #
 #    The number must first become a float32 tensor (claim c2-05), by
-#    ``torch.tensor(int, dtype=torch.float32)`` (claim c2-03). Any dtype will
-#    do, and that line fails as it stands: put your number in place of ``int``.
+#    ``torch.tensor(int, dtype=torch.float32)`` (claim c2-03). int64 will do as
+#    well, and that line fails: put your number in place of ``int``.
 
 root = torch.sqrt(torch.tensor(4))
 print(root, root.dtype)

@@ -9,7 +9,7 @@ answers lie in the *dtype*, the one type that all numbers of a tensor share.
 After this page you can choose a dtype, translate the old names, convert
 between types, and predict what gets lost.
 
-.. concepts: T08, T09, T10
+.. concepts: T08 T09 T10
 """
 
 import matplotlib.pyplot as plt
@@ -36,8 +36,9 @@ assert torch.get_default_dtype() == torch.float32
 # -----------------------
 #
 # Pixels come as uint8, class labels are int64, and models made small
-# (*quantized*) hold int8. More bytes reach further, and `torch.iinfo` knows
-# how far. uint8 begins at 0, the others just as far below zero.
+# (*quantized*) hold int8. The number in a name counts the bits, eight to a
+# byte. More bytes reach further, and `torch.iinfo` knows how far. uint8 begins
+# at 0. The others reach one further below zero than above.
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -50,7 +51,9 @@ whole = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 table = [(t.itemsize, torch.iinfo(t).min, torch.iinfo(t).max) for t in whole]
 print("type  bytes  largest number")
 for dtype, (size, _, largest) in zip(whole, table, strict=True):
-    print(f"{str(dtype)[6:]:6}{size:^5}  {largest:,}")
+    name = str(dtype)[6:]  # without "torch."
+    print(f"{name:6}{size:^5}  {largest:,}")
+    assert name in (f"int{8 * size}", f"uint{8 * size}")
 
 assert table[:2] == [(1, 0, 255), (1, -128, 127)]
 for place, size in enumerate([2, 4, 8], start=2):
@@ -74,10 +77,10 @@ assert as_meant.item() == 300
 # Types for fractions
 # -------------------
 #
-# A float has two limits. `torch.finfo` tells its largest number and its
-# *eps*, the gap between 1 and the next number. float64 is for precise work.
-# float16 and bfloat16 save memory and time. bfloat16 reaches about as far as
-# float32, with bigger gaps.
+# `torch.finfo` tells the two limits of a float: its largest number and *eps*,
+# the gap between 1 and the next number. ``e+04`` means "times 10,000". float64
+# is for precise work. float16 and bfloat16 need half the memory of float32.
+# bfloat16 reaches about as far as float32, with bigger gaps.
 
 floats = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
 limits = {t: (torch.finfo(t).max, torch.finfo(t).eps) for t in floats}
@@ -87,7 +90,7 @@ for dtype, (largest, eps) in limits.items():
 assert [eps for _, eps in limits.values()] == [2**-7, 2**-10, 2**-23, 2**-52]
 tops = [f"{largest:.1e}" for largest, _ in limits.values()]
 assert tops == ["3.4e+38", "6.6e+04", "3.4e+38", "1.8e+308"]
-assert limits[torch.float16][0] == 65504
+assert [t.itemsize for t in floats] == [2, 2, 4, 8]
 
 # %%
 # The gap grows with the number
@@ -123,13 +126,14 @@ for dtype in floats[:3]:
 assert stuck[torch.bfloat16] == 256 and stuck[torch.float16] == 2048
 
 # %%
-# float16 also ends early: what is beyond 65504 becomes infinite.
+# float16 also ends early: 65504 is its last number, and beyond comes infinity,
+# ``inf``. Below, 1 is added in vain, and doubling goes too far.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    float16 is for GPUs and mixed precision (claim c3-26). That is where it
-#    pays off, but the CPU computes in it too.
+#    float16 is for GPUs and mixed precision (claim c3-26). It pays off there,
+#    but the CPU computes in it too.
 
 half = torch.tensor([2048, 60000], dtype=torch.float16)
 plus_one, doubled = half + 1, half * 2
@@ -137,6 +141,7 @@ print(plus_one, doubled, sep="\n")
 
 assert plus_one.tolist() == [2048, 60000]
 assert doubled.tolist() == [4096, float("inf")]
+assert limits[torch.float16][0] == 65504
 assert (half @ half).dtype == torch.float16  # the CPU multiplies it, too
 
 # %%
@@ -178,12 +183,13 @@ assert not hasattr(torch, "ChartTensor")
 # Change the type
 # ---------------
 #
-# `torch.Tensor.to` takes any type. For the ten types of the list above there
-# is a short method each, in the same order: `~torch.Tensor.float`,
+# `torch.Tensor.to` takes any type. The ten types of the list above have a
+# short method each, in the same order: `~torch.Tensor.float`,
 # `~torch.Tensor.double`, `~torch.Tensor.half`, `~torch.Tensor.bfloat16`,
 # `~torch.Tensor.long`, `~torch.Tensor.int`, `~torch.Tensor.short`,
 # `~torch.Tensor.char`, `~torch.Tensor.byte` and `~torch.Tensor.bool`. A whole
-# type cuts off the fraction, and a bool keeps only "not zero".
+# type cuts off the fraction, unless you call `~torch.Tensor.round` first. A
+# bool keeps only "not zero".
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -210,14 +216,13 @@ assert x.to(torch.float32) is x  # nothing to do: the same tensor
 # The mean needs a float
 # ----------------------
 #
-# The mean of whole numbers is seldom whole, and PyTorch does not guess a type
-# for it.
+# The mean of whole numbers is seldom whole. PyTorch guesses no type for it.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``x.mean()`` is called on whole numbers (claim c3-11). It fails. Convert
-#    first, as below.
+#    ``x.mean()`` is called on whole numbers (claim c3-11). It fails: convert
+#    first.
 
 counts = torch.tensor([1, 2])
 try:
@@ -236,9 +241,9 @@ assert average == counts.mean(dtype=torch.float32) == 1.5
 # What you learned
 # ----------------
 #
-# float32 for models, int64 for labels, bool for masks, uint8 for pixels. Whole
-# types wrap around, small floats skip numbers and overflow, and a conversion
-# to a whole type cuts off the fraction.
+# float32 for models, int64 for labels, bool for yes or no, uint8 for pixels.
+# Whole types wrap around and cut off fractions; small floats skip numbers and
+# overflow.
 #
-# Next: :ref:`indexing` selects with masks and looks up with int64.
+# Next: :ref:`indexing` selects with bool and looks up with int64.
 # :ref:`numpy_bridge` tells what NumPy's float64 does to a tensor.

@@ -27,20 +27,20 @@ from snippets.drawing import draw_tensors
 # Nearly all PyTorch code begins with imports like those above. `torch` makes
 # tensors and computes with them. ``nn`` is short for `torch.nn`, the parts
 # that networks are built from. ``F`` is short for `torch.nn.functional`, the
-# same mathematics as plain functions. A line that begins with ``assert``
-# checks what the text says: it stops the program where that is not true.
+# same mathematics as plain functions. The other imports are for pictures and
+# for NumPy, which comes later. ``assert`` checks what the text says: the
+# program stops where that is not true.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
 #    The version shown is 1.0.0, from 2018 (claim c0-40). These pages are for
-#    2.6 and later; ``print(torch.__version__)`` shows yours in full.
+#    2.6 and later. What stands after a plus names the build.
 
-major, minor = torch.__version__.split(".")[:2]
-print("PyTorch", major)
+print("PyTorch", torch.__version__)
 print(nn.__name__, "and", F.__name__)
 
-assert major == "2" and int(minor) >= 6
+assert torch.__version__ >= (2, 6)
 assert nn.__name__ == "torch.nn" and F.__name__ == "torch.nn.functional"
 
 # %%
@@ -48,14 +48,15 @@ assert nn.__name__ == "torch.nn" and F.__name__ == "torch.nn.functional"
 # ----------------------
 #
 # A *tensor* is a box of numbers, all of one type. You compute with the whole
-# box at once, without a loop. Its device is where the work is done: here the
-# CPU, the processor that every computer has.
+# box at once, without a loop. Its *device* is where the work is done: here the
+# CPU, the processor that every computer has. A point after a printed number,
+# as in ``10.``, says that it is a float.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Tensors are introduced as NumPy on a GPU (claim c3-02). No GPU is needed
-#    here. Where there is one, only the first line changes: see :ref:`devices`.
+#    Tensors are introduced as NumPy on a GPU (claim c3-02). No GPU is needed.
+#    With one, only the first line changes: see :ref:`devices`.
 
 device = "cpu"
 numbers = torch.tensor([1.0, 2.0, 3.0], device=device)
@@ -64,7 +65,7 @@ total = numbers.sum()
 print(tenfold)
 print(total, "computed on the", total.device.type)
 
-assert tenfold.tolist() == [10, 20, 30] and total == 6
+assert str(tenfold) == "tensor([10., 20., 30.])" and str(total) == "tensor(6.)"
 assert total.device.type == device
 
 # %%
@@ -74,8 +75,9 @@ assert total.device.type == device
 # A *gradient* says how fast a result changes when an input changes a little.
 # Networks learn by following gradients, so PyTorch finds them for you. How
 # fast does the area of a square grow with its side, when the side is 3? Mark
-# the side with ``requires_grad=True``, compute the area, and call
-# `~torch.Tensor.backward`. To compare, make the side 0.001 longer by hand:
+# the side with ``requires_grad=True``, compute the area, call
+# `~torch.Tensor.backward`, and read the answer in ``side.grad``. To compare,
+# make the side 0.001 longer by hand:
 
 side = torch.tensor(3.0, requires_grad=True)
 area = side**2
@@ -88,13 +90,13 @@ assert abs(by_hand - 6.001) < 1e-6
 
 # %%
 # The answer is 6: a longer side adds two thin strips to the square, each 3
-# long. The step by hand comes close. PyTorch has the exact value.
+# long. The step by hand comes close; PyTorch is exact.
 #
 # Zero to three dimensions
 # ------------------------
 #
 # A single number has no dimension, a row has one, a table two, and a stack of
-# tables three: as many as brackets that open at the start. The *shape* holds
+# tables three: as many as there are brackets at the start. The *shape* holds
 # one size for each dimension, the outermost first.
 
 number = torch.tensor(7)
@@ -110,8 +112,7 @@ assert (table.dim(), table.shape) == (2, (2, 3))
 assert (stack.dim(), stack.shape) == (3, (2, 2, 3))
 
 # %%
-# Drawn as cells, the four look like this. The two tables of the stack stand
-# one below the other.
+# Here are all four, the two tables of the stack one below the other.
 #
 # .. alt: Four tensors. 0-D is one cell with 7. 1-D is a row of three cells.
 #    2-D is a table of two rows and three columns. 3-D is two such tables, the
@@ -127,8 +128,9 @@ assert torch.equal(stack[0], table)  # the first table of the stack
 # Habits from NumPy that mislead
 # ------------------------------
 #
-# A NumPy `~numpy.ndarray` is such a box too, and many names are the same. Some
-# of them mean something else. Here are six zeros, in both:
+# NumPy is Python's older library for boxes of numbers. Its box is called
+# `~numpy.ndarray`. Many names are the same in both, but some mean something
+# else. Here are six zeros in each:
 
 array = np.zeros((2, 3))
 tensor = torch.zeros(2, 3)
@@ -142,8 +144,8 @@ assert array.dtype == np.float64 and tensor.dtype == torch.float32
 # %%
 # There was no error, only a wrong answer. ``array.size`` is a number, while
 # `torch.Tensor.size` is a method, and a method never equals 6. Called, it
-# gives the shape; the count is `torch.Tensor.numel`. The second line shows
-# another difference: new floats have 64 bits in NumPy and 32 here.
+# gives the shape; the count is `torch.Tensor.numel`. The second line shows the
+# type of the numbers, the *dtype*: new floats have 64 bits in NumPy, 32 here.
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -157,7 +159,7 @@ assert tensor.numel() == array.size == 6
 assert tensor.size() == tensor.shape == array.shape == (2, 3)
 
 # %%
-# Last, the parts of a network take tensors and nothing else. `torch.nn.ReLU`
+# Last, the parts of a network compute with tensors alone. `torch.nn.ReLU`
 # turns negative numbers into 0 and keeps the rest. It refuses a list:
 
 relu = nn.ReLU()
@@ -183,8 +185,8 @@ assert torch.equal(kept, F.relu(torch.tensor([-1.0, 2.0])))
 # ----------------
 #
 # PyTorch gives you tensors, which compute on any device, and gradients, which
-# tell how a result changes. Its shape says how many dimensions a tensor has
-# and how long each is.
+# tell how a result changes. A tensor's shape tells how long each of its
+# dimensions is.
 #
 # Next: :ref:`create_from_data` turns your own numbers into tensors. If you
 # work with NumPy, see :ref:`numpy_bridge`. The picture comes from

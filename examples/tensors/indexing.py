@@ -9,7 +9,7 @@ row just the number that its label points at? After this page you can slice a
 tensor, select with a condition, join conditions with ``&``, look up one entry
 in each row, and count which values occur.
 
-.. concepts: T11, P06, P07, P08
+.. concepts: T11 P06 P07 P08
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +22,8 @@ from snippets.drawing import draw_tensors
 # -------------------------------
 #
 # Square brackets take one index for each dimension: row first, then column,
-# counted from 0, or backward from -1. In this table each number tells its own
-# place: 12 stands in row 1 and column 2.
+# counted from 0, or backward from -1. A colon alone stands for all of them.
+# In this table each number tells its own place: 12 is in row 1 and column 2.
 
 table = torch.tensor([[0, 1, 2, 3], [10, 11, 12, 13], [20, 21, 22, 23]])
 row, column = table[1], table[:, 2]
@@ -38,13 +38,13 @@ assert number.shape == ()  # one number is still a tensor
 # Slices cut out a block
 # ----------------------
 #
-# A slice ``start:stop:step`` leaves out its ``stop``, as in a Python list. An
-# index removes its dimension and a slice keeps it: ``table[1]`` is a row of
-# four, ``table[1:2]`` a table with one row.
+# A slice ``start:stop:step`` ends before its ``stop``, as in a Python list,
+# and each of the three may be left out. An index removes its dimension and a
+# slice keeps it: ``table[1]`` is a row of four, ``table[1:2]`` a table with
+# one row.
 #
 # A slice is a window and not a copy: writing to it writes to the tensor. Here
-# three tables of zeros get a 1 wherever a slice of them points. The drawing
-# paints these cells orange.
+# three tables of zeros get a 1 wherever a slice points, orange in the drawing.
 #
 # .. alt: The same table of three rows and four columns three times. Orange in
 #    the first is row 1, in the second column 2, and in the third rows 1 and 2
@@ -60,7 +60,7 @@ draw_tensors(
 )
 plt.show()
 
-assert table[1:2].shape == (1, 4) and table[:, 2].shape == (3,)
+assert table[1:2].shape == (1, 4) and table[1].shape == (4,)
 assert marks[0].tolist() == [[0] * 4, [1] * 4, [0] * 4]
 assert marks[1].tolist() == [[0, 0, 1, 0]] * 3
 assert marks[2].tolist() == [[0] * 4, [1, 0, 1, 0], [1, 0, 1, 0]]
@@ -69,8 +69,8 @@ assert marks[2].tolist() == [[0] * 4, [1, 0, 1, 0], [1, 0, 1, 0]]
 # What differs from NumPy
 # -----------------------
 #
-# Python lists and NumPy arrays turn around with ``[::-1]``. A tensor refuses,
-# and `torch.flip` does it.
+# ``[::-1]`` turns Python lists and NumPy arrays around. A tensor refuses: use
+# `torch.flip`.
 
 backward = row.flip(0)
 print(backward)
@@ -85,13 +85,13 @@ else:
 assert backward.tolist() == row.tolist()[::-1] == [13, 12, 11, 10]
 
 # %%
-# A tensor of integers picks places in any order, and as often as you like.
+# A tensor of integers picks places in any order, even twice.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
 #    Indexing is said to work as in NumPy (claim c0-04). It mostly does, but
-#    backward steps are refused, and so are places given as int16.
+#    PyTorch refuses backward steps and places given as int16.
 
 chosen = row[torch.tensor([3, 0, 0])]
 print(chosen)
@@ -110,9 +110,9 @@ assert chosen.tolist() == [13, 10, 10]
 # -----------------------
 #
 # A comparison gives a *mask*: a tensor of the same shape that holds True and
-# False. Used as an index, it returns what is True as one long row.
-# `torch.where` keeps the shape: it takes its second argument where the mask is
-# True and its third elsewhere.
+# False. Used as an index, it picks the numbers where it is True, as one long
+# row. `torch.where` keeps the shape: it takes its second argument where the
+# mask is True and its third elsewhere.
 #
 # .. alt: The table with the six numbers above 11 in orange; those six in one
 #    row; and the table again with those six and zeros in all other cells.
@@ -135,15 +135,14 @@ assert filled.tolist() == [[0] * 4, [0, 0, 12, 13], [20, 21, 22, 23]]
 # ----------------------
 #
 # ``&`` means *and*, ``|`` *or*, ``~`` *not*. Here a model scores five photos
-# (is it a cat?), and the true answers come as floats. Joining floats fails.
-# Compare first: a comparison is a mask already, and needs no `torch.where`
-# around it.
+# (is it a cat?), and the true answers come as floats. Joining floats fails, so
+# compare first. A comparison is a mask already, without `torch.where`.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The error names ``bitwise_and_cuda`` (claim c2-14). That is for tensors on
-#    a GPU. On the CPU it names ``bitwise_and_cpu``.
+#    The error names ``bitwise_and_cuda`` (claim c2-14), as it does on a GPU.
+#    On the CPU it names ``bitwise_and_cpu``.
 
 scores = torch.tensor([0.9, 0.2, 0.6, 0.4, 0.8])
 answers = torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])
@@ -160,20 +159,22 @@ print(found)
 
 assert predicted.tolist() == [True, False, True, False, True]
 assert found.tolist() == [True, False, False, False, True]
+assert (predicted | is_cat).tolist() == [True, False, True, True, True]
+assert (~is_cat).tolist() == [False, True, True, False, False]
 
 # %%
-# How many photos did the model get right?
+# How many photos did the model get right, and which scores are in doubt?
+# Python joins with ``&`` before it compares, so comparisons need brackets.
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
 #    Correct predictions are counted as ``(predicted & labels).sum()`` (claim
-#    c2-17). That finds the cats that were called cats. A dog that was not
-#    called a cat is correct too: count with ``==``.
+#    c2-17). That misses the dogs that were not called cats: count with ``==``.
 
 wrong_count = (predicted & is_cat).sum()
 right_count = (predicted == is_cat).sum()
-doubtful = scores[(scores > 0.3) & (scores < 0.7)]  # brackets are needed
+doubtful = scores[(scores > 0.3) & (scores < 0.7)]
 print(f"with & {wrong_count} of 5, with == {right_count} of 5")
 print("doubtful scores:", doubtful)
 
@@ -188,7 +189,7 @@ assert torch.equal(doubtful, torch.tensor([0.6, 0.4]))
 # number of the true class. Which probability did each true class get?
 # ``probs[:, labels]`` looks right, but picks four columns *for every row*.
 # `torch.gather` along dimension 1 takes from each row the entry that its label
-# points at. For this the labels must be a column.
+# points at. For this the labels must be a column: ``labels[:, None]``.
 #
 # .. alt: A table of four rows and three columns, one cell orange in each row,
 #    in columns 0, 2, 1 and 1; the labels 0, 2, 1, 1 as a green column; and the
@@ -212,13 +213,13 @@ assert torch.equal(picked[:, 0], torch.tensor([0.7, 0.6, 0.5, 0.2]))
 
 # %%
 # `torch.nn.functional.one_hot` puts ones in the orange cells. Multiplying by
-# it and summing each row gives the same numbers. Labels read as floats fail:
+# it and summing each row gives the same numbers. Labels made floats fail:
 #
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    int32 is said to be the type of indices (claim c3-31). int32 can index a
-#    tensor, but what PyTorch makes, as in `torch.argmax`, is int64.
+#    int32 is said to be the type of indices (claim c3-31). It can index, but
+#    the indices that PyTorch makes, as in `torch.argmax`, are int64.
 
 summed = (probs * one_hot).sum(1)
 print(summed)
@@ -238,8 +239,8 @@ assert torch.equal(row[labels.int()], row[labels])
 # Which values occur, and how often?
 # ----------------------------------
 #
-# `torch.unique` lists the values in order. On request it also tells the place
-# of each element's value in that list, and how often each value occurs.
+# `torch.unique` lists the values in order. On request it also tells each
+# element's place in that list, and how often a value occurs.
 
 values, places, counts = labels.unique(return_inverse=True, return_counts=True)
 for value, count in zip(values, counts, strict=True):
@@ -254,7 +255,7 @@ assert torch.equal(values[places], labels)
 # ----------------
 #
 # An index removes a dimension; a slice keeps it and shares memory; a mask
-# selects. Join masks with ``&``, but count agreement with ``==``.
+# selects. Join masks with ``&``; count agreement with ``==``.
 # `torch.gather` takes one entry from each row.
 #
 # Next: :ref:`arithmetic_inplace` computes with whole tensors. The pictures

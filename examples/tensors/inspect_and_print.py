@@ -9,7 +9,7 @@ display leave out? After this page you can ask a tensor for its shape, count,
 type and device, read its brackets, get the exact value out of it, and make it
 print as much or as little as you need.
 
-.. concepts: T07, T12, T14
+.. concepts: T07 T12 T14
 """
 
 import pprint
@@ -24,13 +24,14 @@ from snippets.drawing import draw_shape, draw_tensor
 # ------------------
 #
 # A tensor has as many dimensions as brackets open at the start of its display.
-# The innermost brackets hold rows, and an empty line parts two blocks.
+# The innermost brackets hold rows, and an empty line parts two blocks. To try
+# it, ``reshape`` puts 24 numbers into 2 blocks of 3 rows and 4 columns.
 
-x = torch.arange(24.0).reshape(2, 3, 4)  # 2 blocks, 3 rows, 4 columns
+x = torch.arange(24.0).reshape(2, 3, 4)
 print(x)
 
 assert str(x).startswith("tensor([[[ 0.,  1.,  2.,  3.],")
-assert x.dim() == 3
+assert str(x).count("\n\n") == 1 and x.dim() == 3
 assert x[1, 2].tolist() == [20, 21, 22, 23]  # block 1, row 2
 
 # %%
@@ -104,8 +105,9 @@ assert single.numel() == 3 and single.squeeze().shape == (3,)
 # The display rounds
 # ------------------
 #
-# A printed tensor shows four digits after the point. What it holds is more
-# exact, so never copy a printed number into a test. Here both print alike:
+# A printed tensor shows at most four digits after the point. What it holds is
+# more exact, so never copy a printed number into a test. These two print
+# alike:
 
 nearly = torch.tensor([0.99999, 1.0])
 is_one = nearly == 1
@@ -143,9 +145,12 @@ print(nearly.tolist())
 
 assert float(str(third.item())) == third.item() == third.cpu().item()
 assert third.item() == 0.3333333432674408
-assert nearly.tolist() == [0.9999899864196777, 1.0]
+assert nearly.tolist() == [0.9999899864196777, 1.0] != [0.99999, 1.0]
 
 # %%
+# The last digits are no mistake: float32 cannot hold 1/3 or 0.99999 exactly
+# and keeps the nearest number that it can.
+#
 # Choose how tensors print
 # ------------------------
 #
@@ -183,9 +188,9 @@ assert len(full.splitlines()) == 167 and str(many) == short
 # What a notebook shows
 # ---------------------
 #
-# A notebook shows the value of a cell's last line, if this is an expression.
-# After the numbers stands what is unusual, such as another dtype. ``pprint``,
-# made for nested lists, changes nothing.
+# A notebook shows the value of a cell's last line, if that line has one. The
+# text it shows comes from ``repr``. After the numbers stands what is unusual,
+# such as another dtype. ``pprint``, made for nested lists, changes nothing.
 #
 # .. admonition:: In the notes
 #    :class: note-check
