@@ -231,3 +231,20 @@ def test_figures_fit_a_page():
     sizes = [mpl.pyplot.figure(n).get_size_inches() for n in mpl.pyplot.get_fignums()]
     assert len(sizes) == 4
     assert max(width for width, _ in sizes) <= 6.001
+
+
+@pytest.mark.gpu
+def test_tensors_on_an_accelerator_are_drawn(accelerator):
+    """Numbers and pale cells are the same wherever the tensor lives."""
+    row = torch.tensor([[1, 2]])
+    there = draw_tensor(row.to(accelerator).expand(2, 2))
+    here = draw_tensor(row.expand(2, 2))
+    assert texts(there) == texts(here) == ["1", "2", "1", "2"]
+    assert cells(there) == cells(here)
+
+
+@pytest.mark.gpu
+def test_memory_of_an_accelerator_is_refused(accelerator):
+    """Its strip would have to be copied: the message says where the tensor is."""
+    with pytest.raises(ValueError, match=accelerator.type):
+        draw_memory({"x": torch.ones(2, device=accelerator)})

@@ -45,3 +45,11 @@ def test_closed_network_refuses(tmp_path):
     done = run(["-c", fetch], tmp_path)
     assert done.returncode != 0
     assert "must not use the network" in done.stderr
+
+
+@pytest.mark.gpu
+def test_page_on_devices_uses_the_accelerator(tmp_path, accelerator):
+    """The one line that picks the device picks the accelerator where there is one."""
+    page = next(path for path in PAGES if path.stem == "devices")
+    done = run([str(page)], tmp_path)
+    assert done.stdout.startswith(accelerator.type)

@@ -37,7 +37,7 @@ device = torch.accelerator.current_accelerator() if has_accelerator else "cpu"
 
 x = torch.tensor([-0.2368])
 total = x.to(device) + torch.ones(1, device=device)
-print(x.device, total.cpu())
+print(total.device, total.cpu())
 
 assert x.device.type == "cpu"
 assert has_accelerator == (total.device.type != "cpu")
