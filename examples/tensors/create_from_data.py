@@ -65,7 +65,7 @@ else:
 #
 #    Whole numbers are printed as floats, ``[[1., -1.], [-1., 1.]]``, when made
 #    by `torch.tensor` and by `torch.from_numpy` (claims c3-06, c3-07). Both
-#    keep them whole, unless you name the dtype.
+#    keep them whole.
 
 signs = torch.tensor([[1, -1], [-1, 1]])
 from_array = torch.from_numpy(np.array([[1, -1], [-1, 1]]))

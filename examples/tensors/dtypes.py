@@ -126,7 +126,7 @@ for dtype in floats[:3]:
 assert stuck[torch.bfloat16] == 256 and stuck[torch.float16] == 2048
 
 # %%
-# float16 also ends early: 65504 is its last number, and beyond comes infinity,
+# float16 also ends early: beyond its largest number, 65504, comes infinity,
 # ``inf``. Below, 1 is added in vain, and doubling goes too far.
 #
 # .. admonition:: In the notes

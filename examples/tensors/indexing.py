@@ -213,7 +213,7 @@ assert torch.equal(picked[:, 0], torch.tensor([0.7, 0.6, 0.5, 0.2]))
 
 # %%
 # `torch.nn.functional.one_hot` puts ones in the orange cells. Multiplying by
-# it and summing each row gives the same numbers. Labels made floats fail:
+# it and summing each row gives the same numbers. Float labels fail:
 #
 # .. admonition:: In the notes
 #    :class: note-check
