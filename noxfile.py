@@ -30,8 +30,7 @@ SITE = ROOT / "docs" / "_build" / "html"
 GROUPS = nox.project.load_toml("pyproject.toml")
 NEWEST, OLDEST = ".ci/constraints-newest.txt", ".ci/constraints-oldest.txt"
 # One thread a process, since tests and gallery use a process for each core.
-NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
-CPU = NO_GPU | {"OMP_NUM_THREADS": "1"}
+CPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 PARALLEL = ["-n", "auto"]
 
 

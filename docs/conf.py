@@ -42,6 +42,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = True
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
@@ -91,7 +92,6 @@ sphinx_gallery_conf = {
     # How long a page ran is no part of a build that must come out the same twice.
     "min_reported_time": float("inf") if "SOURCE_DATE_EPOCH" in os.environ else 0,
     "only_warn_on_example_error": True,  # failures.py ends the build with the cell
-    "plot_gallery": True,
 }
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -108,6 +108,7 @@ numpydoc_xref_ignore = {"of", "optional", "or", "to"}
 
 copybutton_exclude = ".linenos, .gp, .go"
 
+sitemap_url_scheme = "{link}"
 ogp_site_url = html_baseurl
 ogp_image = f"{html_baseurl}_static/page.png" if html_baseurl else None
 ogp_social_cards = {"enable": False}

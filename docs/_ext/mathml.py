@@ -21,7 +21,6 @@ def visit_display(writer: Any, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the renderer and choose it."""
+    """Register the renderer; ``html_math_renderer`` chooses it."""
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_display, None))
-    app.config.html_math_renderer = "mathml"
     return {"parallel_read_safe": True, "parallel_write_safe": True}

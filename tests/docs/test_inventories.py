@@ -101,8 +101,7 @@ ADDRESSES = {
     "itertools": PYTHON + "itertools.html#module-itertools",
     "itertools.chain.from_iterable": PYTHON
     + "itertools.html#itertools.chain.from_iterable",
-    "collections.abc.Mapping": PYTHON
-    + "collections.abc.html#collections.abc.Mapping",
+    "collections.abc.Mapping": PYTHON + "collections.abc.html#collections.abc.Mapping",
     "collections.Counter.most_common": PYTHON
     + "collections.html#collections.Counter.most_common",
     "pathlib.Path.exists": PYTHON + "pathlib.html#pathlib.Path.exists",
