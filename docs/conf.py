@@ -96,8 +96,6 @@ sphinx_gallery_conf = {
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 nb_execution_mode = "cache"
-nb_execution_raise_on_error = True
-nb_execution_show_tb = True
 nb_render_markdown_format = "myst"
 
 autodoc_typehints = "none"  # the docstrings name the types, with links
@@ -109,6 +107,7 @@ numpydoc_xref_ignore = {"of", "optional", "or", "to"}
 copybutton_exclude = ".linenos, .gp, .go"
 
 sitemap_url_scheme = "{link}"
+sitemap_excludes = ["404.html", "genindex.html", "py-modindex.html", "search.html"]
 ogp_site_url = html_baseurl
 ogp_image = f"{html_baseurl}_static/page.png" if html_baseurl else None
 ogp_social_cards = {"enable": False}

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -39,6 +40,10 @@ def report_failures(app: Sphinx, exception: Exception | None) -> None:
     failed = app.config.sphinx_gallery_conf.get("failing_examples", {})
     for page, trace in sorted(failed.items()):
         logger.warning("FAILED %s", describe(Path(page).resolve(), trace))
+    for sheet, data in sorted(NbMetadataCollector.get_doc_data(app.env).items()):
+        run = data.get("exec_data")
+        if run and not run["succeeded"]:
+            logger.warning("FAILED docs/%s.md:\n%s", sheet, run["traceback"].strip())
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
