@@ -35,13 +35,13 @@ from snippets.drawing import PALETTE
 has_accelerator = torch.accelerator.is_available()
 device = torch.accelerator.current_accelerator() if has_accelerator else "cpu"
 
-x = torch.tensor([-0.2368])
+x = torch.tensor([-0.25])
 total = x.to(device) + torch.ones(1, device=device)
 print(total.device, total.cpu())
 
 assert x.device.type == "cpu"
 assert has_accelerator == (total.device.type != "cpu")
-assert str(total.cpu()) == "tensor([0.7632])"
+assert str(total.cpu()) == "tensor([0.7500])"
 
 # %%
 # What "CUDA is available" says
