@@ -169,6 +169,7 @@ TORCH_RULES = (
     # accelerator, cuda, profiler, export.api_reference, torch.compiler_api
     Rule("torch.accelerator", HOME, defined_in("torch.accelerator.memory")),
     Rule("torch.cuda", "cuda.html#{full}", "use_mem_pool"),
+    Rule("torch.backends.cuda torch.backends.mps", "backends.html#{full}", "is_built"),
     Rule("torch.cuda", HOME, defined_in("torch.cuda.memory")),
     Rule("torch.cuda", HERE, skip="GreenContext current_solver_handle export_*"),
     Rule("torch.accelerator", HERE),

@@ -34,6 +34,8 @@ ADDRESSES = {
     "torch.finfo": TORCH + "type_info.html#torch.finfo",
     "torch.Size": TORCH + "size.html#torch.Size",
     "torch.SymInt": TORCH + "torch.html#torch.SymInt",
+    "torch.backends.cuda.is_built": TORCH
+    + "backends.html#torch.backends.cuda.is_built",
     "torch.cuda.use_mem_pool": TORCH + "cuda.html#torch.cuda.use_mem_pool",
     "torch.export.Dim": TORCH + EXPORT + "dynamic_shapes.Dim",
     "torch.inf": TORCH + "torch.html#constants",
