@@ -44,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # when this file is run by its path
     sys.path.insert(0, str(ROOT))
 
-from tests.page_changes import Mutant, WithoutAsserts, mutants  # noqa: E402
+from tests.page_changes import Mutant, WithoutAsserts, mutants  # noqa: E402  # needs the path
 
 REQUIRED = 0.9  # the part of the mutants that count which must be killed
 FEW = 5  # a page with fewer mutants that count is judged only within the total
