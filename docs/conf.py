@@ -103,6 +103,8 @@ maximum_signature_line_length = 79
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = {"of", "optional", "or", "to"}
+# numpydoc sends bool and the like to labels; our inventory of Python has their classes.
+numpydoc_xref_aliases = {name: name for name in ("bool", "dict", "list", "tuple")}
 
 copybutton_exclude = ".linenos, .gp, .go"
 
