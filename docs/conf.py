@@ -99,7 +99,6 @@ nb_execution_mode = "cache"
 nb_render_markdown_format = "myst"
 
 autodoc_typehints = "none"  # the docstrings name the types, with links
-maximum_signature_line_length = 79
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = {"of", "optional", "or", "to"}
