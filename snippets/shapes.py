@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import copy
 import html
+import operator
 import random
 import re
 import sys
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 __all__ = [
@@ -38,50 +42,33 @@ __all__ = [
 # ----------------------------------------------------------------- one layer's output
 
 
-@overload
+_Size = TypeVar("_Size", int, tuple[int, ...])
+
+
 def conv_output_size(
-    size: int,
-    kernel_size: int,
+    size: _Size,
+    kernel_size: int | tuple[int, ...],
     *,
-    stride: int = ...,
-    padding: int | str = ...,
-    dilation: int = ...,
-    ceil_mode: bool = ...,
-) -> int: ...
-@overload
-def conv_output_size(
-    size: Sequence[int],
-    kernel_size: int | Sequence[int],
-    *,
-    stride: int | Sequence[int] = ...,
-    padding: int | str | Sequence[int] = ...,
-    dilation: int | Sequence[int] = ...,
-    ceil_mode: bool = ...,
-) -> tuple[int, ...]: ...
-def conv_output_size(
-    size: int | Sequence[int],
-    kernel_size: int | Sequence[int],
-    *,
-    stride: int | Sequence[int] = 1,
-    padding: int | str | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | str | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
     ceil_mode: bool = False,
-) -> int | tuple[int, ...]:
+) -> _Size:
     """Compute the size that a convolution or pooling layer makes of a size.
 
     Parameters
     ----------
-    size : int or collections.abc.Sequence of int
+    size : int or tuple of int
         One length, or one for each dimension: ``(height, width)``.
-    kernel_size : int or collections.abc.Sequence of int
+    kernel_size : int or tuple of int
         As given to the layer; one number stands for every dimension, here and below.
-    stride : int or collections.abc.Sequence of int, optional
+    stride : int or tuple of int, optional
         The step of the window. For a pooling layer left to its default, give its
         kernel size.
-    padding : int, str or collections.abc.Sequence of int, optional
+    padding : int, str or tuple of int, optional
         What is added on either side; or ``"valid"`` or ``"same"``, as the convolution
         layers take them.
-    dilation : int or collections.abc.Sequence of int, optional
+    dilation : int or tuple of int, optional
         The step between the elements of the kernel.
     ceil_mode : bool, optional
         As given to a pooling layer: count a last window that is not full.
@@ -114,22 +101,17 @@ def conv_output_size(
     ValueError: a window of 3 (kernel_size=3, dilation=1) does not fit into a size of \
 2 (size=2, padding=0): use a smaller kernel, more padding or a larger input
     """
-    if isinstance(size, int):
-        dims = 1
-    else:
-        size = tuple(size)
-        dims = len(size)
-    columns = [
-        _for_each_dim("size", size, dims),
-        _for_each_dim("kernel_size", kernel_size, dims),
-        _for_each_dim("stride", stride, dims),
-        _for_each_dim("padding", padding, dims),
-        _for_each_dim("dilation", dilation, dims),
-    ]
-    result = tuple(
-        _window_count(*row, ceil=ceil_mode) for row in zip(*columns, strict=True)
-    )
-    return result[0] if isinstance(size, int) else result
+    dims = 1 if isinstance(size, int) else len(size)
+    options = {
+        "size": size,
+        "kernel_size": kernel_size,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+    }
+    columns = [_for_each_dim(name, value, dims) for name, value in options.items()]
+    counts = [_window_count(*row, ceil=ceil_mode) for row in zip(*columns, strict=True)]
+    return counts[0] if isinstance(size, int) else tuple(counts)
 
 
 def _for_each_dim(name: str, value: int | str | Sequence[int], dims: int) -> list[Any]:
@@ -152,12 +134,8 @@ def _window_count(
     *,
     ceil: bool,
 ) -> int:
-    for name, value in (
-        ("size", size),
-        ("kernel_size", kernel),
-        ("stride", stride),
-        ("dilation", dilation),
-    ):
+    numbers = {"size": size, "kernel_size": kernel, "stride": stride}
+    for name, value in (numbers | {"dilation": dilation}).items():
         if value < 1:
             raise ValueError(f"{name} is {value}, but it must be at least 1")
     if padding == "same":
@@ -434,14 +412,14 @@ def _text(value: object) -> str:
 def trace_shapes(model: nn.Module, *inputs_or_sizes: Any, **kwargs: Any) -> ShapeTable:
     """Show what goes into and comes out of each layer of a network.
 
-    The network is copied to the meta device, where tensors have shapes and no numbers:
-    no weight is copied and nothing is computed. Where that does not work, because the
-    network looks at values to decide what to do next, a full copy of it runs once
-    without gradients; this takes the memory of its weights once more. Both run in
-    evaluation mode. The network itself is never run: its weights, buffers, modes, hooks
-    and attributes, the inputs and the random number generators of Python, NumPy and
-    torch stay as they are, also after an error. Hooks that you have registered run as
-    they would in any forward pass.
+    A copy of the network runs on the meta device, where tensors have shapes and no
+    numbers: no weight is copied and nothing is computed. If the network looks at values
+    to decide what to do next, a full copy runs instead, which takes the memory of its
+    weights once more. Both run in evaluation mode and without gradients.
+
+    The network itself is never run. Its weights, buffers, modes, hooks and attributes,
+    the inputs and the random number generators of Python, NumPy and torch stay as they
+    are, also after an error. Your own hooks run in the copy.
 
     Parameters
     ----------
@@ -471,7 +449,9 @@ def trace_shapes(model: nn.Module, *inputs_or_sizes: Any, **kwargs: Any) -> Shap
     Notes
     -----
     On the meta device all tensors count as on one device, and indices out of range go
-    unnoticed: a table is no proof that the network runs.
+    unnoticed: a table is no proof that the network runs. What torch loads at the first
+    use of the meta device takes a second or two, once in a process. Making an optimizer
+    or importing torchvision loads the same.
 
     References
     ----------
@@ -497,54 +477,49 @@ def trace_shapes(model: nn.Module, *inputs_or_sizes: Any, **kwargs: Any) -> Shap
 shape (2, 3136) has 3136. The layer before it is 1 (Flatten), with output (2, 3136). \
 Linear(in_features=3136, ...) would fit.
     """
-    recorder = None
-    with _random_states_kept(model), torch.no_grad():
+    tensors = [*model.parameters(), *_tensors_in((inputs_or_sizes, kwargs))]
+    with _random_states_kept(tensors), torch.no_grad():
         try:
-            recorder = _run(model, inputs_or_sizes, kwargs, on_meta=True)
+            return _run(model, inputs_or_sizes, kwargs, on_meta=True)
         except Exception as error:
             # A size that a layer cannot take is final. Anything else may be due to the
             # meta device itself, so that only a real run can tell.
             final = isinstance(error, ShapeError) and error.expected is not None
-            if final or _lives_on_meta(model):
+            if final or any(parameter.is_meta for parameter in model.parameters()):
                 raise
-        if recorder is None:
-            recorder = _run(model, inputs_or_sizes, kwargs, on_meta=False)
-    return recorder.table()
-
-
-def _lives_on_meta(model: nn.Module) -> bool:
-    return any(parameter.is_meta for parameter in model.parameters())
+        return _run(model, inputs_or_sizes, kwargs, on_meta=False)
 
 
 def _run(
     model: nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any], *, on_meta: bool
-) -> _Recorder:
+) -> ShapeTable:
     copied = _copy_model(model, on_meta=on_meta)
     args = _copy_inputs(inputs, model, on_meta=on_meta)
     named = _copy_inputs(kwargs, model, on_meta=on_meta)
     recorder = _Recorder(copied)
+    # A tensor that the forward pass creates belongs with the others.
+    device = torch.device("meta") if on_meta else nullcontext()
     try:
-        # A tensor that the forward pass creates belongs with the others.
-        with torch.device("meta") if on_meta else nullcontext():
+        with device, recorder.operations:
             copied(*args, **named)
+    except ShapeError:
+        raise
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-        if isinstance(error, ShapeError):
-            raise
         raise recorder.explain(error) from error
     except Exception as error:
         error.add_note(f"trace_shapes: in {recorder.where()}")
         raise
     finally:
         recorder.let_go()
-    return recorder
+    return recorder.table()
 
 
 @contextmanager
-def _random_states_kept(model: nn.Module) -> Iterator[None]:
+def _random_states_kept(tensors: list[Tensor]) -> Iterator[None]:
     numpy_random = sys.modules.get("numpy.random")
     python_state = random.getstate()
     numpy_state = numpy_random.get_state() if numpy_random else None
-    places = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
+    places = {t.device.index for t in tensors if t.is_cuda}
     with torch.random.fork_rng(devices=sorted(places)):
         try:
             yield
@@ -561,9 +536,13 @@ def _copy_model(model: nn.Module, *, on_meta: bool) -> nn.Module:
     """
     memo: dict[int, Any] = {}
     for module in model.modules():
-        for tensor in _tensors_in(vars(module)):
-            if id(tensor) not in memo:
-                memo[id(tensor)] = _copy_tensor(tensor, on_meta=on_meta)
+        for value in vars(module).values():
+            # deepcopy is slow at empty ones, and each module holds a dozen of them.
+            if type(value) in (dict, OrderedDict, set) and not value:
+                memo[id(value)] = type(value)()
+            for tensor in _tensors_in(value):
+                if id(tensor) not in memo:
+                    memo[id(tensor)] = _copy_tensor(tensor, on_meta=on_meta)
     try:
         copied = copy.deepcopy(model, memo)
     except Exception as error:
@@ -576,15 +555,14 @@ def _copy_model(model: nn.Module, *, on_meta: bool) -> nn.Module:
     return copied
 
 
-def _tensors_in(value: object) -> Iterator[Tensor]:
+def _tensors_in(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors_in(item)
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors_in(item)
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [tensor for item in value for tensor in _tensors_in(item)]
+    if isinstance(value, Mapping):
+        return [tensor for item in value.values() for tensor in _tensors_in(item)]
+    return []
 
 
 def _copy_tensor(tensor: Tensor, *, on_meta: bool) -> Tensor:
@@ -608,8 +586,10 @@ def _copy_inputs(value: Any, model: nn.Module, *, on_meta: bool) -> Any:
     if _is_size(value):
         return _new_input(value, model, on_meta=on_meta)
     if isinstance(value, Mapping):
-        items = {k: _copy_inputs(v, model, on_meta=on_meta) for k, v in value.items()}
-        return items if type(value) is dict else _like(value, items)
+        same: Any = copy.copy(value)
+        for key, item in value.items():
+            same[key] = _copy_inputs(item, model, on_meta=on_meta)
+        return same
     if isinstance(value, tuple | list):
         parts = [_copy_inputs(item, model, on_meta=on_meta) for item in value]
         # A named tuple takes its fields one by one.
@@ -617,22 +597,11 @@ def _copy_inputs(value: Any, model: nn.Module, *, on_meta: bool) -> Any:
     return copy.deepcopy(value)
 
 
-def _like(mapping: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
-    """Put items into a copy of a mapping, so that its class and attributes stay."""
-    same: Any = copy.copy(mapping)
-    for key, item in items.items():
-        same[key] = item
-    return same
-
-
 def _is_size(value: object) -> bool:
-    if isinstance(value, torch.Size):
-        return True
-    return (
-        isinstance(value, tuple | list)
-        and len(value) > 0
-        and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
-    )
+    if not isinstance(value, (tuple, list)):
+        return False
+    numbers = len(value) > 0 and all(type(n) is int for n in value)
+    return numbers or isinstance(value, torch.Size)
 
 
 def _new_input(size: Sequence[int], model: nn.Module, *, on_meta: bool) -> Tensor:
@@ -661,6 +630,37 @@ class _Call:
     calls_others: bool = False
 
 
+class _Operations(TorchFunctionMode):
+    """Remembers what an operation of torch that failed was given."""
+
+    error: Exception | None = None
+    tensors: Sequence[Tensor] = ()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        named = kwargs or {}
+        if func is batch_norm and _keeps_its_shape(*args, **named):
+            return torch.empty_like(args[0])
+        try:
+            return func(*args, **named)
+        except Exception as error:
+            self.error, self.tensors = error, _tensors_in((args, named))
+            raise
+
+
+def _keeps_its_shape(x: Tensor, *args: Any, training: bool, **kwargs: Any) -> bool:
+    """Tell if a batch norm is an easy one: on meta, torch takes ten steps for each."""
+    if training or not x.is_meta or x.dim() < 2:
+        return False
+    sizes = [len(t) for t in (*args, *kwargs.values()) if isinstance(t, Tensor)]
+    return sizes.count(x.shape[1]) == len(sizes) >= 2
+
+
 @dataclass(eq=False)
 class _Recorder:
     """Writes down what each module of a network is given and gives back."""
@@ -673,6 +673,7 @@ class _Recorder:
     paths: dict[nn.Module, list[str]] = field(default_factory=dict)
     times: dict[nn.Module, int] = field(default_factory=dict)
     hooks: list[RemovableHandle] = field(default_factory=list)
+    operations: _Operations = field(default_factory=_Operations)
 
     def __post_init__(self) -> None:
         for path, module in self.model.named_modules(remove_duplicate=False):
@@ -687,6 +688,7 @@ class _Recorder:
         """Break the circle of model and recorder, so that the copy is freed at once."""
         for hook in self.hooks:
             hook.remove()
+        self.operations.error = None
 
     def begin(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -740,11 +742,31 @@ class _Recorder:
         """Say in terms of the network what an error of torch means."""
         if not self.open:
             return ShapeError(f"the model stopped before its first layer: {error}")
-        call = self.open[-1]
-        wrong = _mismatch(call.module, _first_tensor(call.args, call.kwargs))
-        if wrong is None:
-            wrong = _read_message(str(error))
-        return self.error(call, wrong)
+        for call in self.suspects(error):
+            wrong = _mismatch(call.module, _first_tensor(call.args, call.kwargs))
+            if wrong:
+                return self.error(call, wrong)
+        return self.error(self.open[-1], _read_message(str(error)))
+
+    def suspects(self, error: Exception) -> list[_Call]:
+        """List the layers whose weights the failed operation used, then the open one.
+
+        A weight may be used without a call of its layer, and a layer may do something
+        to its input first, so that what counts is what the operation was given.
+        """
+        current, calls = self.open[-1], []
+        if self.operations.error is error:
+            owners = {id(p): m for m in self.paths for p in m.parameters(recurse=False)}
+            tensors = self.operations.tensors
+            given = tuple(t for t in tensors if id(t) not in owners)
+            for module in dict.fromkeys(
+                owners[id(t)] for t in tensors if id(t) in owners
+            ):
+                path = self.paths[module][0]
+                if module is current.module:
+                    path = current.path
+                calls.append(_Call(module, path, given, {}))
+        return [*calls, current] if _runs_as_written(current.module) else calls
 
     def error(self, call: _Call, wrong: _Mismatch) -> ShapeError:
         sentences = [f"{_name(call)} {wrong.sentence}."]
@@ -810,7 +832,7 @@ def _describe_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    return next(_tensors_in((args, kwargs)), None)
+    return next(iter(_tensors_in((args, kwargs))), None)
 
 
 # ---------------------------------------------------------------- what a layer can take
@@ -834,7 +856,6 @@ def _silent_mismatch(module: nn.Module, tensor: Tensor | None) -> _Mismatch | No
     return wrong or _dtype_mismatch(module, tensor)
 
 
-_STRICT = (nn.Linear, _ConvNd)
 _NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
@@ -844,17 +865,19 @@ def _runs_as_written(module: nn.Module) -> bool:
 
 
 def _dtype_mismatch(module: nn.Module, tensor: Tensor) -> _Mismatch | None:
-    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         return _index_mismatch(tensor)
     # Not module.weight: reading it would run a parametrization.
-    weight = dict(module.named_parameters(recurse=False)).get("weight")
-    if weight is None or not isinstance(module, (*_STRICT, *_NORMS)):
+    weight = module._parameters.get("weight")
+    if weight is None or not isinstance(module, (nn.Linear, _ConvNd, *_NORMS)):
+        return None
+    if tensor.dtype == weight.dtype:
         return None
     autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
     # Normalization takes half precision with weights in single precision.
     low = tensor.dtype in (torch.float16, torch.bfloat16)
     mixed = isinstance(module, _NORMS) and weight.dtype == torch.float32 and low
-    if autocast or mixed or tensor.dtype == weight.dtype:
+    if autocast or mixed:
         return None
     return _Mismatch(
         f"expects an input of dtype {weight.dtype}, as its weight, but is given "
@@ -921,44 +944,29 @@ def _compare(
 def _conv_mismatch(module: _ConvNd, shape: tuple[int, ...]) -> _Mismatch | None:
     spatial = len(module.kernel_size)
     if len(shape) not in (spatial + 1, spatial + 2):
-        dims = spatial + 2
         sentence = (
-            f"expects {dims} dimensions (batch, channels and {spatial} more), but its "
-            f"input of shape {shape} has {len(shape)}"
+            f"expects {spatial + 2} dimensions (batch, channels and {spatial} more), "
+            f"but its input of shape {shape} has {len(shape)}"
         )
-        return _Mismatch(
-            sentence, dims, len(shape), f"A tensor of {dims} dims would fit"
-        )
+        return _Mismatch(sentence, spatial + 2, len(shape))
     wrong = _compare(module, "in_channels", shape, -spatial - 1)
-    if wrong or isinstance(module, _ConvTransposeNd):
+    least, given = _least_size(module), shape[-spatial:]
+    if wrong or all(map(operator.ge, given, least)):
         return wrong
-    try:
-        conv_output_size(
-            shape[-spatial:],
-            module.kernel_size,
-            stride=module.stride,
-            padding=module.padding,
-            dilation=module.dilation,
-        )
-    except ValueError as error:
-        return _window_mismatch(module, shape, error)
-    return None
+    sentence = f"expects an input of at least {least}, but is given {given}"
+    advice = "A smaller kernel, more padding or a larger input would fit"
+    return _Mismatch(sentence, least, given, advice)
 
 
-def _window_mismatch(
-    module: _ConvNd, shape: tuple[int, ...], error: ValueError
-) -> _Mismatch:
-    spatial = len(module.kernel_size)
-    border = (0,) * spatial if isinstance(module.padding, str) else module.padding
-    least = tuple(
-        max(dilation * (kernel - 1) + 1 - 2 * edge, 1)
-        for kernel, dilation, edge in zip(
-            module.kernel_size, module.dilation, border, strict=True
-        )
-    )
-    given = shape[-spatial:]
-    sentence = f"expects an input of at least {least}, but is given {given}: {error}"
-    return _Mismatch(sentence, least, given)
+def _least_size(module: _ConvNd) -> tuple[int, ...]:
+    """Compute what a kernel needs to fit in once."""
+    kernel, border = module.kernel_size, module.padding
+    if isinstance(module, _ConvTransposeNd) or border == "same":
+        return (1,) * len(kernel)
+    if isinstance(border, str):
+        border = (0,) * len(kernel)
+    rows = zip(kernel, module.dilation, border, strict=True)
+    return tuple(max(step * (k - 1) + 1 - 2 * edge, 1) for k, step, edge in rows)
 
 
 def _layer_norm_mismatch(
@@ -977,24 +985,21 @@ def _layer_norm_mismatch(
     )
 
 
-_PRODUCT = re.compile(
-    r"mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) and (\d+)x"
-)
-_SUM = re.compile(
-    r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)"
+# What torch says where no layer of its own is at fault.
+_MESSAGES = (
+    r"cannot be multiplied \(\d+x(?P<given>\d+) and (?P<expected>\d+)x",
+    r"reduction dim, but got \[\d+, (?P<given>\d+)\] X \[(?P<expected>\d+),",
+    r"to have (?P<expected>\d+) channels, but got (?P<given>\d+) channels",
+    r"size of tensor a \((?P<expected>\d+)\) must .* tensor b \((?P<given>\d+)\)",
 )
 
 
 def _read_message(message: str) -> _Mismatch:
-    """Take the sizes from torch's message where no layer of torch's own is at fault."""
-    product, addition = _PRODUCT.search(message), _SUM.search(message)
-    if product:
-        given, expected = map(int, product.groups())
-    elif addition:
-        expected, given = map(int, addition.groups())
-    else:
-        return _Mismatch(f"stopped: {message.rstrip('.')}")
-    return _Mismatch(f"stopped: {message.rstrip('.')}", expected, given)
+    sentence = f"stopped: {message.rstrip('.')}"
+    for pattern in _MESSAGES:
+        if found := re.search(pattern, message):
+            return _Mismatch(sentence, int(found["expected"]), int(found["given"]))
+    return _Mismatch(sentence)
 
 
 # ------------------------------------------------------------------------ multiply-adds

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import gc
 import itertools
 import random
 import re
 import weakref
 from collections import OrderedDict, namedtuple
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
@@ -61,6 +66,40 @@ def test_conv_output_size_takes_a_number_for_each_dimension():
     pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
     expected = tuple(pool(torch.zeros(1, 1, 20, 31)).shape[2:])
     assert conv_output_size([20, 31], 3, stride=2, ceil_mode=True) == expected
+
+
+@st.composite
+def windows(draw):
+    """A layer of one to three dimensions, its options and the size of its input."""
+    dims = draw(st.integers(1, 3))
+
+    def each(least, most):
+        numbers = st.integers(least, most)
+        return draw(numbers | st.tuples(*[numbers] * dims))
+
+    kernel, size = each(1, 4), draw(st.tuples(*[st.integers(1, 9)] * dims))
+    options = {"stride": each(1, 3), "dilation": each(1, 3)}
+    if draw(st.booleans()):
+        options["padding"] = each(0, 3)
+        kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
+        return kind(1, 1, kernel, **options), kernel, size, options
+    options["ceil_mode"] = draw(st.booleans())
+    kind = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[dims - 1]
+    return kind(kernel, **options), kernel, size, options
+
+
+@settings(deadline=None, database=None, max_examples=150)
+@given(windows())
+def test_conv_output_size_agrees_with_any_layer(window):
+    """Whatever the options, the layer's own output has this size, or both refuse."""
+    layer, kernel, size, options = window
+    try:
+        expected = tuple(layer(torch.zeros(1, 1, *size)).shape[2:])
+    except RuntimeError:
+        with pytest.raises(ValueError, match="does not fit"):
+            conv_output_size(size, kernel, **options)
+    else:
+        assert conv_output_size(size, kernel, **options) == expected
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -152,6 +191,33 @@ def test_check_shape_says_which_dimension_is_wrong(shape, pattern, message):
     """The error holds the shape, the pattern, the dimension and the name."""
     with pytest.raises(ValueError, match=re.escape(message)):
         check_shape(torch.zeros(shape), pattern)
+
+
+@settings(deadline=None, database=None)
+@given(st.data())
+def test_check_shape_holds_exactly_where_a_plain_loop_does(data):
+    """Names and numbers drawn for a shape match, if each name keeps one size."""
+    shape = data.draw(st.lists(st.integers(0, 3), max_size=4))
+    words = data.draw(
+        st.lists(
+            st.sampled_from(["a", "b", "_", "0", "1", "2", "3"]),
+            min_size=len(shape),
+            max_size=len(shape),
+        )
+    )
+    known = data.draw(st.dictionaries(st.sampled_from("ab"), st.integers(0, 3)))
+    expected, fits = dict(known), True
+    for word, size in zip(words, shape, strict=True):
+        if word.isdecimal():
+            fits &= int(word) == size
+        elif word != "_":
+            fits &= expected.setdefault(word, size) == size
+    tensor, pattern = torch.empty(shape), " ".join(words)
+    if fits:
+        assert check_shape(tensor, pattern, known) == expected
+    else:
+        with pytest.raises(ValueError, match="does not match"):
+            check_shape(tensor, pattern, known)
 
 
 def test_check_shape_takes_only_tensors():
@@ -321,6 +387,58 @@ def test_trace_shapes_has_the_shapes_of_a_real_forward(name, training, give):
     assert sorted(shapes) == sorted((p, s) for p, s in real if s is not None)
     assert len(traced) == len(real)
     assert table.parameters == sum(p.numel() for p in model.parameters())
+
+
+@st.composite
+def small_networks(draw):
+    """Layers that fit, one after the other, but for a slip now and then."""
+    channels, side = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    size, layers = (2, channels, side, side), []
+    for kind in draw(st.lists(st.sampled_from("cbgtprdl"), min_size=1, max_size=6)):
+        given = channels + draw(st.sampled_from([0] * 9 + [1]))
+        wide = 2 * draw(st.integers(1, 2))
+        if kind == "c":
+            kernel, padding = draw(
+                st.sampled_from([(1, 0), (2, 1), (3, 0), (3, "same"), (2, "valid")])
+            )
+            layers.append(nn.Conv2d(given, wide, kernel, padding=padding))
+        elif kind == "t":
+            layers.append(nn.ConvTranspose2d(given, wide, 2, stride=2))
+        elif kind == "l":
+            layers.append(nn.Sequential(nn.AdaptiveAvgPool2d(given), nn.LayerNorm(3)))
+        else:
+            others = {
+                "b": nn.BatchNorm2d(given, affine=draw(st.booleans())),
+                "g": nn.GroupNorm(1, given),
+                "p": nn.MaxPool2d(2, ceil_mode=draw(st.booleans())),
+                "r": nn.ReLU(inplace=draw(st.booleans())),
+                "d": nn.Dropout2d(),
+            }
+            layers.append(others[kind])
+        channels = wide if kind in "ct" else channels
+    return nn.Sequential(*layers), size
+
+
+@settings(deadline=None, database=None)
+@given(small_networks())
+def test_trace_shapes_agrees_with_the_forward_of_any_small_network(drawn):
+    """The same shapes where it runs; where it does not, the layer at which it stops."""
+    model, size = drawn
+    x, reached = torch.rand(size), []
+    real = copy.deepcopy(model).eval()
+    for path, module in real.named_modules():
+        module.register_forward_pre_hook(lambda *_, path=path: reached.append(path))
+    before = snapshot(model)
+    try:
+        expected = sorted(outputs_of_a_real_forward(real, x))
+    except (RuntimeError, ValueError):
+        with pytest.raises(ShapeError) as caught:
+            trace_shapes(model, size)
+        assert caught.value.path == reached[-1]
+    else:
+        rows = trace_shapes(model, size)
+        assert sorted((row.path, row.output) for row in rows) == expected
+    assert_unchanged(before, model)
 
 
 def test_trace_shapes_counts_shared_tied_bare_and_unused_parts():
@@ -520,8 +638,8 @@ MISMATCHES = [
     (nn.Linear(24, 2), (4, 6, 4), 24, 4, "flatten(input, 1), of shape (4, 24), would"),
     (nn.Conv2d(3, 4, 1), (2, 5, 8, 8), 3, 5, "Conv2d(in_channels=5, ...) would fit"),
     (nn.Conv1d(3, 4, 1), (5, 8), 3, 5, "Conv1d(in_channels=5, ...) would fit"),
-    (nn.Conv2d(3, 4, 1), (2, 5), 4, 2, "A tensor of 4 dims would fit"),
-    (nn.Conv2d(3, 4, 5, padding=1), (2, 3, 9, 2), (3, 3), (9, 2), "a smaller kernel"),
+    (nn.Conv2d(3, 4, 1), (2, 5), 4, 2, "expects 4 dimensions (batch, channels and 2"),
+    (nn.Conv2d(3, 4, 5, padding=1), (2, 3, 9, 2), (3, 3), (9, 2), "A smaller kernel"),
     (nn.ConvTranspose2d(3, 4, 1), (2, 5, 8, 8), 3, 5, "ConvTranspose2d(in_channels=5"),
     (nn.BatchNorm2d(3), (2, 5, 4, 4), 3, 5, "BatchNorm2d(num_features=5, ...) would"),
     (nn.InstanceNorm1d(3, affine=True), (2, 5, 4), 3, 5, "(num_features=5, ...) would"),
@@ -637,10 +755,145 @@ def test_a_matrix_product_in_a_forward_has_its_sizes():
         def forward(self, x):
             return x @ torch.zeros(5, 2)
 
-    with pytest.raises(ShapeError, match="cannot be multiplied") as caught:
+    with pytest.raises(ShapeError, match="must have same reduction dim") as caught:
         trace_shapes(Product(), (2, 3))
     assert (caught.value.path, caught.value.previous) == ("", None)
     assert (caught.value.expected, caught.value.given) == (5, 3)
+
+
+class UsesWeights(nn.Module):
+    """Takes the weights of its layers and never calls them."""
+
+    def __init__(self, out_features=3, in_features=3):
+        super().__init__()
+        self.first = nn.Linear(3, out_features)
+        self.second = nn.Linear(in_features, 2)
+
+    def forward(self, x):
+        x = nn.functional.linear(x, self.first.weight, self.first.bias)
+        return nn.functional.linear(input=x, weight=self.second.weight)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "x", "path", "expected", "given"),
+    [
+        ((3, 4), (5, 3), "1.second", 4, 3),
+        ((6, 3), (5, 3), "1.second", 3, 6),
+        ((3, 3), (5, 2, 7), "1.first", 3, 7),
+    ],
+)
+def test_a_layer_whose_weight_is_used_without_a_call_is_named(
+    sizes, x, path, expected, given
+):
+    """The weight belongs to the layer that is wrong, not to the one that is running."""
+    model = nn.Sequential(nn.ReLU(), UsesWeights(*sizes))
+    with pytest.raises(ShapeError, match=f"in_features={given}, ...") as caught:
+        trace_shapes(model, x)
+    error = caught.value
+    assert (error.path, error.expected, error.given) == (path, expected, given)
+    assert error.previous == "0"
+
+
+def test_a_subclass_is_held_to_what_its_operation_is_given():
+    """A layer that turns its input around expects the size where it then stands."""
+
+    class ChannelsLast(nn.LayerNorm):
+        def forward(self, x):
+            return super().forward(x.transpose(1, -1)).transpose(1, -1)
+
+    model = wrong_network(ChannelsLast(5))
+    assert trace_shapes(model, (2, 5, 7))[0].output == (2, 5, 7)
+    with pytest.raises(ShapeError) as caught:
+        trace_shapes(model, (2, 6, 5))
+    error = caught.value
+    assert (error.path, error.expected, error.given) == ("body.layer", (5,), (6,))
+
+
+def test_an_operation_that_failed_and_was_caught_is_not_blamed_later():
+    """The weights of another failure have no part in this one."""
+
+    class Retry(UsesWeights):
+        def forward(self, x):
+            with contextlib.suppress(RuntimeError):
+                super().forward(x)
+            raise ValueError("something else")
+
+    with pytest.raises(ShapeError, match="stopped: something else") as caught:
+        trace_shapes(Retry(3, 4), (5, 3))
+    assert (caught.value.path, caught.value.expected) == ("", None)
+
+
+def test_a_convolution_by_a_bare_weight_has_its_channels():
+    """The real run says what the meta device does not."""
+
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(4, 3, 2))
+
+        def forward(self, x):
+            return nn.functional.conv1d(x, self.weight)
+
+    with pytest.raises(ShapeError, match="to have 3 channels") as caught:
+        trace_shapes(nn.Sequential(Bare()), (2, 5, 8))
+    error = caught.value
+    assert (error.path, error.expected, error.given) == ("0", 3, 5)
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (2, 4, 3), (2, 5, 3), (1, 4), (4,), (1, 1)])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("statistics", [False, True])
+def test_batch_norm_as_a_function_is_what_torch_makes_of_it(
+    shape, training, statistics
+):
+    """Shape, dtype and refusal are torch's own, though its way there is cut short."""
+
+    class Norm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.BatchNorm1d(4)
+
+        def forward(self, x):
+            buffers = (self.lin.running_mean, self.lin.running_var)
+            given = buffers if statistics else (None, None)
+            x = nn.functional.batch_norm(x, *given, self.lin.weight, training=training)
+            return x, x.dtype == torch.bfloat16
+
+    model, x = Norm(), torch.rand(shape).to(torch.bfloat16)
+    try:
+        expected = copy.deepcopy(model)(x)[0].shape
+    except (RuntimeError, ValueError, IndexError):
+        with pytest.raises(ShapeError):
+            trace_shapes(model, x)
+    else:
+        assert trace_shapes(model, x)[0].output == (expected, True)
+
+
+def test_batch_norm_as_a_function_checks_each_of_its_tensors():
+    """One of the wrong size among others of the right one is refused, as by torch."""
+
+    class Norm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.weight = nn.BatchNorm1d(4), nn.Parameter(torch.ones(5))
+
+        def forward(self, x):
+            buffers = self.norm.running_mean, self.norm.running_var
+            return nn.functional.batch_norm(x, *buffers, self.weight)
+
+    with pytest.raises(RuntimeError):
+        Norm()(torch.zeros(2, 4))
+    with pytest.raises(ShapeError):
+        trace_shapes(Norm(), (2, 4))
+
+
+def test_padding_in_words_decides_whether_a_kernel_fits():
+    """With "same" any size is large enough, with "valid" only that of the kernel."""
+    same, valid = (nn.Conv1d(1, 1, 5, padding=word) for word in ("same", "valid"))
+    assert trace_shapes(same, (1, 1, 2))[0].output == same(torch.zeros(1, 1, 2)).shape
+    assert trace_shapes(valid, (1, 1, 5))[0].output == (1, 1, 1)
+    with pytest.raises(ShapeError, match="at least \\(5,\\), but is given \\(4,\\)"):
+        trace_shapes(valid, (1, 1, 4))
 
 
 def test_the_layer_before_is_the_one_that_made_the_input():
@@ -857,35 +1110,82 @@ def test_the_table_shows_as_html():
 # ------------------------------------------------------------------- real architectures
 
 
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        ("resnet18", (1, 3, 64, 64)),
-        ("mobilenet_v3_small", (1, 3, 64, 64)),
-        ("vit_b_16", (1, 3, 224, 224)),
-        ("swin_t", (1, 3, 64, 64)),
-        ("googlenet", (1, 3, 64, 64)),
-        ("inception_v3", (1, 3, 96, 96)),
-    ],
-)
-def test_trace_shapes_of_torchvision_classifiers(name, size):
-    """Each has 1000 outputs, all its parameters, and is built on the meta device."""
-    models = pytest.importorskip("torchvision.models")
-    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    with torch.device("meta"):
-        model = models.get_model(name, weights=None, **options)
-    table = trace_shapes(model, size)
-    assert table[0].output == (1, 1000)
+def family_of(name):
+    """The part of torchvision where a model stands: classification has none."""
+    place = torchvision.models.get_model_builder(name).__module__.split(".")
+    return place[2] if len(place) > 3 else ""
+
+
+def torchvision_model(name):
+    """Build a model without weights to load, and without numbers if that can be."""
+    family, options = family_of(name), {"weights": None}
+    if family in ("detection", "segmentation"):
+        options["weights_backbone"] = None
+    if name.endswith(("googlenet", "inception_v3")):
+        options["init_weights"] = False
+    if family == "detection" and not name.startswith("ssd"):
+        options |= {"min_size": 64, "max_size": 64}
+    if "rcnn" in name:
+        options |= {"rpn_pre_nms_top_n_test": 8, "rpn_post_nms_top_n_test": 8}
+    build = functools.partial(torchvision.models.get_model, name, **options)
+    if family == "detection":
+        return build()
+    try:
+        with torch.device("meta"):
+            return build()
+    except NotImplementedError:
+        # It looks at numbers to decide on its sizes. Filling its weights takes long.
+        with without_initialization():
+            return build()
+
+
+def without_initialization():
+    patches = contextlib.ExitStack()
+    for name in dir(nn.init):
+        if name.endswith("_") and not name.startswith("_"):
+            keep = mock.patch.object(nn.init, name, lambda tensor, *_, **__: tensor)
+            patches.enter_context(keep)
+    return patches
+
+
+def torchvision_inputs(name):
+    """Sizes that are small, but not too small for the model."""
+    family = family_of(name)
+    if family == "detection":
+        return [[(3, 64, 48)]]
+    if family == "optical_flow":
+        return [(1, 3, 128, 128), (1, 3, 128, 128)]
+    if family == "video":
+        return [(1, 3, 16, 224, 224)]
+    large = name.startswith(("vit", "maxvit")) or name.endswith("inception_v3")
+    side = 224 if large else 64
+    return [(1, 3, side, side)]
+
+
+@pytest.mark.parametrize("name", torchvision.models.list_models())
+def test_trace_shapes_of_every_torchvision_model(name):
+    """Its outputs, all its parameters, each once, and a row for each of its layers."""
+    model = torchvision_model(name)
+    options = {"num_flow_updates": 2} if name.startswith("raft") else {}
+    table = trace_shapes(model, *torchvision_inputs(name), **options)
+    output = table[0].output
+    if family_of(name) == "detection":
+        assert {"boxes", "labels", "scores"} <= set(output[0])
+    elif family_of(name) == "segmentation":
+        assert output["out"] == (1, 21, 64, 64)
+    elif family_of(name) == "optical_flow":
+        assert output == ((1, 2, 128, 128),) * 2
+    else:
+        classes = 1000 if family_of(name) in ("", "quantization") else 400
+        assert output == (1, classes)
     assert table.parameters == sum(p.numel() for p in model.parameters())
-    rows = {row.path for row in table}
-    leaves = {p for p, m in model.named_modules() if not any(m.children())}
-    assert leaves <= rows
+    leaves = {path for path, m in model.named_modules() if not any(m.children())}
+    assert leaves <= {row.path for row in table}
 
 
 def test_trace_shapes_of_resnet18_equals_a_real_forward():
     """Shapes of all calls, bit-equal weights, flags and hooks, on real weights."""
-    models = pytest.importorskip("torchvision.models")
-    model = models.resnet18(weights=None).train()
+    model = torchvision.models.resnet18(weights=None).train()
     before = snapshot(model)
     table = trace_shapes(model, (1, 3, 32, 32))
     assert_unchanged(before, model)
@@ -898,10 +1198,7 @@ def test_trace_shapes_of_resnet18_equals_a_real_forward():
 
 def test_trace_shapes_of_a_detection_model_runs_for_real():
     """Detection looks at the values of its boxes."""
-    detection = pytest.importorskip("torchvision.models.detection")
-    model = detection.fasterrcnn_mobilenet_v3_large_320_fpn(
-        weights=None, weights_backbone=None, min_size=64, max_size=64
-    )
+    model = torchvision_model("fasterrcnn_mobilenet_v3_large_320_fpn")
     before = snapshot(model)
     table = trace_shapes(model, [(3, 64, 48)])
     assert_unchanged(before, model)
