@@ -1,0 +1,105 @@
+"""`fit` under ``torchrun`` does what one process does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from snippets.training import TrainingError, fit
+from tests.pages import ROOT
+from tests.training_processes import PROCESSES, all_runs
+
+PROGRAM = ROOT / "tests" / "training_processes.py"
+RUNS = [
+    "shares of each batch",
+    "one process has no row",
+    "accumulated",
+    "clipped",
+    "sum",
+    "sampler",
+    "DistributedDataParallel",
+    "other weights at the start",
+    "resumed",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Run everything under ``torchrun`` and return the folder of results."""
+    folder = tmp_path_factory.mktemp("processes")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-W", "error", "-m", "torch.distributed.run"),
+            *("--standalone", f"--nproc-per-node={PROCESSES}", PROGRAM, folder),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    printed, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, printed
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(folder):
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(PROCESSES)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return all_runs(tmp_path_factory.mktemp("alone"))
+
+
+def test_every_run_is_compared(alone):
+    """No run of the program is left out below."""
+    assert list(alone) == RUNS
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_processes_train_as_one(name, results, alone):
+    """Weights, history and evaluation are those of one process, in float tolerance."""
+    for rank in range(PROCESSES):
+        torch.testing.assert_close(results[rank][name], alone[name])
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_processes_end_with_the_same_weights(name, results):
+    """Bit for bit, so that they do not drift apart."""
+    first, second = (result[name][0] for result in results)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_resumed_run_is_bit_equal(results):
+    """Stopped in the middle of an epoch, two processes end as without the stop."""
+    for result in results:
+        stopped, whole = result["resumed"], result["shares of each batch"]
+        assert stopped[1:] == whole[1:]
+        assert all(torch.equal(stopped[0][key], whole[0][key]) for key in whole[0])
+
+
+def test_nothing_is_left_behind(results, folder):
+    """Only the results and the one checkpoint that rank 0 wrote."""
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == ["rank0.pt", "rank1.pt", "run.pt"]
+
+
+def test_processes_that_are_not_connected_are_refused(monkeypatch):
+    """Else each would train a model of its own, and nobody would notice."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    batches = [(torch.ones(1, 1), torch.ones(1, 1))]
+    with pytest.raises(TrainingError, match="init_process_group"):
+        fit(model, batches, nn.MSELoss(), optimizer, epochs=1)
