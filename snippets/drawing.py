@@ -31,7 +31,7 @@ __all__ = ["draw_memory", "draw_shape", "draw_tensor", "draw_tensors"]
 PALETTE = ("#8ecae6", "#ffb870", "#a3d9a5", "#e0b0e6", "#f2a3a3", "#d9cf7c")
 """Fill colors: light enough that dark numbers read well on any background."""
 
-INK, PALE_INK = "#1a1a1a", "#575757"
+INK, PALE_INK, LINE = "#1a1a1a", "#575757", "#6b7280"
 CELL_INCHES = 0.5
 MAX_CELLS = 256
 MEMORY_LABEL = 2.2  # room, in cells, for the word at the left of a strip
@@ -269,7 +269,7 @@ def draw_memory(tensors: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
         _draw_strip(ax, group, top)
         top += group_height
     _frame(ax, width, height - 0.6, "")
-    ax.set_xlim(-MEMORY_LABEL, width + 0.1)
+    ax.set_xlim(left=-MEMORY_LABEL)
     return ax
 
 
@@ -282,7 +282,7 @@ def _draw_strip(ax: Axes, group: list[tuple[str, Tensor]], top: float) -> None:
     for name, tensor in group:
         _, height, columns = _grid_size(tensor.shape)
         shift = top + 0.8 + rows - height
-        ax.text(left, shift - 0.2, name, ha="left", va="bottom")
+        ax.text(left, shift - 0.2, name, va="bottom")
         places = _memory_positions(tensor).flatten().tolist()
         for place, address in enumerate(places):
             _, row, column = _unravel(place, height, columns)
@@ -312,7 +312,7 @@ def _storage_values(tensor: Tensor) -> list[Any]:
 
 
 def _check_memory(name: str, tensor: Tensor) -> Tensor:
-    stored = tensor.untyped_storage().nbytes() // max(tensor.element_size(), 1)
+    stored = tensor.untyped_storage().nbytes() // tensor.element_size()
     if tensor.device.type != "cpu" or not 1 <= tensor.dim() <= 2 or stored > 24:
         raise ValueError(
             f"cannot draw {name!r}: expected one or two dimensions on the CPU and at "
@@ -356,7 +356,7 @@ def _fill_colors(groups: Tensor | None, color: str, count: int) -> list[str]:
 
 def _gradient(count: int) -> list[str]:
     """Return light colors that run around the color wheel, one for each place."""
-    hues = [0.9 * place / max(count, 1) for place in range(count)]
+    hues = [0.9 * place / count for place in range(count)]
     return [_lighten(to_hex(colorsys.hsv_to_rgb(hue, 1, 1)), 0.6) for hue in hues]
 
 
@@ -369,8 +369,10 @@ def _format(number: Any) -> str:
     """Return the number in a few characters, so that it fits a cell."""
     if not isinstance(number, float) or not math.isfinite(number):
         return str(number)
-    if (number and abs(number) < 0.01) or abs(number) >= 1000:
-        return f"{number:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    # Not 0.01: in 32 bits that number is a little less.
+    if (number and abs(number) < 0.0095) or abs(number) >= 1000:
+        digit, exponent = f"{number:.0e}".split("e")
+        return f"{digit}e{int(exponent)}"
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
@@ -378,7 +380,7 @@ def _draw_cell(
     ax: Axes, left: float, top: float, text: str, fill: str, *, pale: bool = False
 ) -> None:
     face = _lighten(fill, 0.75) if pale else fill
-    ax.add_patch(Rectangle((left, top), 1, 1, facecolor=face, edgecolor="#6b7280"))
+    ax.add_patch(Rectangle((left, top), 1, 1, facecolor=face, edgecolor=LINE))
     ax.text(
         left + 0.5,
         top + 0.5,
@@ -386,7 +388,7 @@ def _draw_cell(
         ha="center",
         va="center",
         color=PALE_INK if pale else INK,
-        fontsize=min(10, 34 / max(len(text), 1)),
+        fontsize=min(10, 34 / len(text)),
     )
 
 
@@ -409,9 +411,9 @@ def _draw_box(ax: Axes, left: float, width: float, height: float, depth: float) 
         ],
     ]
     shades = 0.0, 0.55, 0.3
-    for face, shade in zip(faces[: 3 if depth else 1], shades, strict=False):
+    for face, shade in zip(faces if depth else faces[:1], shades, strict=False):
         fill = _lighten(PALETTE[0], shade)
-        ax.add_patch(Polygon(face, facecolor=fill, edgecolor="#6b7280"))
+        ax.add_patch(Polygon(face, facecolor=fill, edgecolor=LINE))
 
 
 def _edge_labels(
@@ -432,7 +434,7 @@ def _edge_labels(
 
 def _figure_size(width: float, height: float) -> tuple[float, float]:
     """Return inches for a drawing of so many cells: 6 wide at most."""
-    scale = min(CELL_INCHES, 6 / max(width, 1))
+    scale = min(CELL_INCHES, 6 / width)
     return max(width * scale, 1.5), max((height + 1) * scale + 0.3, 1.0)
 
 

@@ -70,7 +70,7 @@ def freeze(
     that sets ``module.training`` itself goes past it, and
     `torch.optim.swa_utils.update_bn` resets statistics in any mode. Calls that make new
     modules of old ones, such as ``SyncBatchNorm.convert_sync_batchnorm`` and
-    `torch.jit.script`, lose it: freeze afterward. Freeze before you wrap a model in
+    ``torch.jit.script``, lose it: freeze afterward. Freeze before you wrap a model in
     `torch.nn.parallel.DistributedDataParallel`. Loading a frozen model that was pickled
     whole needs this file. A frozen model that you delete gives its memory back when
     ``gc.collect()`` runs next.

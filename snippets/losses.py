@@ -223,10 +223,10 @@ def _focal_loss(
     loss = F.nll_loss(log_p, target, ignore_index=ignore_index, reduction="none")
     loss = _fade(loss, gamma)
     counted = target != ignore_index
-    share = counted.to(loss.dtype)
+    share = counted
     if weight is not None:
         weight = weight.to(loss.dtype)
-        share = share * weight[torch.where(counted, target, 0)]
+        share = counted * weight[torch.where(counted, target, 0)]
         loss = share * loss
     if label_smoothing:
         spread = _fade(-log_p, gamma).movedim(class_dim, -1)

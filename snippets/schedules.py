@@ -205,9 +205,8 @@ class _Schedule:
             return (step + 1) / self.warmup_steps
         if self.curve == "inverse_square_root":
             return math.sqrt(self.warmup_steps / (step + 1))
-        if step >= self.total_steps:
-            return self.final
-        way = (step - self.warmup_steps) / (self.total_steps - self.warmup_steps)
+        falling_steps = self.total_steps - self.warmup_steps
+        way = min(1.0, (step - self.warmup_steps) / falling_steps)
         height = (
             (1 + math.cos(math.pi * way)) / 2 if self.curve == "cosine" else 1 - way
         )

@@ -268,11 +268,11 @@ def fit(
     epochs : int
         How often to go through ``train_loader``, with the epochs that a checkpoint
         already holds counted in.
-    metrics : mapping of str to callable, optional
+    metrics : collections.abc.Mapping of str to callable, optional
         More to measure, such as ``{"accuracy": accuracy}``. Each gets ``(outputs,
         targets)`` of a batch and gives a mean over its samples. For what is no such
         mean (F1, AUC) use `predict` and all targets.
-    scheduler : mapping, optional
+    scheduler : collections.abc.Mapping, optional
         Schedulers by when they step: after each ``"step"`` of the optimizer, after each
         ``"epoch"``, or after each epoch on a ``"plateau"`` of the validation loss.
     checkpoint : CheckpointFile, optional

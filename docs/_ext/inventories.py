@@ -165,6 +165,7 @@ TORCH_RULES = (
     Rule("torch.backends.cudnn", "backends.html#{full}", "benchmark deterministic"),
     Rule("torch.distributed", "distributed.html#{full}", "all_gather all_reduce"),
     Rule("torch.distributed", "distributed.html#{full}", "barrier broadcast"),
+    Rule("torch.distributed", "distributed.html#{full}", "init_process_group"),
     Rule("torch.distributed", "distributed.html#{full}", "get_rank get_world_size"),
     # accelerator, cuda, profiler, export.api_reference, torch.compiler_api
     Rule("torch.accelerator", HOME, defined_in("torch.accelerator.memory")),
@@ -273,7 +274,8 @@ PYTHON_RULES = (
     Rule("os.path", LIBRARY),
     Rule("collections.Counter", COLLECTIONS, "elements most_common subtract total"),
     Rule("collections.deque", COLLECTIONS),
-    Rule("collections.abc", "library/collections.abc.html#{full}"),
+    # Some of these classes have no docstring.
+    Rule("collections.abc", "library/collections.abc.html#{full}", instance_of(type)),
     Rule("itertools.chain", "library/itertools.html#{full}"),
     Rule("pathlib.PurePath", PATHS + "{full}"),
     Rule("pathlib.Path", PATHS + "{full}", skip=" ".join(vars(PurePath))),

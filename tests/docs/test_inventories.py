@@ -103,6 +103,8 @@ ADDRESSES = {
     "itertools": PYTHON + "itertools.html#module-itertools",
     "itertools.chain.from_iterable": PYTHON
     + "itertools.html#itertools.chain.from_iterable",
+    "collections.abc.Iterable": PYTHON
+    + "collections.abc.html#collections.abc.Iterable",
     "collections.abc.Mapping": PYTHON + "collections.abc.html#collections.abc.Mapping",
     "collections.Counter.most_common": PYTHON
     + "collections.html#collections.Counter.most_common",
