@@ -11,7 +11,7 @@ import pytest
 
 from tests.pages import ROOT
 
-SNIPPET_PAGES = sorted((ROOT / "docs" / "snippets").glob("[!i]*.md"))
+SNIPPET_PAGES = [*sorted(ROOT.glob("docs/snippets/[!i]*.md")), ROOT / "README.md"]
 
 
 BLOCK = re.compile(r"^```python\n(.*?)^```\n+(?:```text\n(.*?)^```)?", re.M | re.S)
