@@ -140,6 +140,37 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants_snippets(session: nox.Session) -> None:
+    """Break the snippets on purpose: `-- losses` takes one, `--function NAME` less.
+
+    At the end stands, for each snippet, how many of its mutants its own tests kill. A
+    mutant that survives is printed as a line taken away (-) and the line in its place
+    (+): write a test that sees the difference, make the code simpler, or give a reason
+    in tests/snippet_mutants.toml.
+    """
+    install(session, "tests", "mutants")
+    need(session, "coverage", "mutmut", "pytest", "torch")
+    python(session, "-m", "pytest", "-q", "tests/test_snippet_mutants.py", env=CPU)
+    python(session, "tests/snippet_mutants.py", *session.posargs, env=CPU)
+
+
+@nox.session
+@nox.parametrize(
+    "python,constraints",
+    [nox.param(None, NEWEST, id="newest"), nox.param("3.11", OLDEST, id="oldest")],
+)
+def coverage(session: nox.Session, constraints: str) -> None:
+    """Ask which lines and branches of the snippets their tests leave out."""
+    install(session, "tests", "coverage", constraints=constraints)
+    need(session, "pytest", "pytest_cov", "torch")
+    names = [path.stem for path in ROOT.glob("snippets/[!_]*.py")]
+    own = [path for name in names for path in ROOT.glob(f"tests/test_{name}*.py")]
+    chosen = session.posargs or ["snippets", *sorted(map(str, own)), *PARALLEL]
+    env = CPU | {"COVERAGE_FILE": str(Path(session.create_tmp(), "coverage"))}
+    python(session, "-m", "pytest", "--cov", "-m", "not gpu", *chosen, env=env)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format; `-- --fix` mends what can be mended."""
     session.install("-c", NEWEST, *nox.project.dependency_groups(GROUPS, "lint"))
@@ -213,5 +244,17 @@ def linkcheck(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the snippets against the loops that they replace."""
-    session.skip("there is nothing to measure yet: drawing is not a matter of speed")
+    """Measure the snippets against what they replace; `-- --repeats 2` is short."""
+    install(session, "benchmarks")
+    need(session, "ignite", "keras", "lightning", "torch", "torchinfo")
+    folder = Path(session.create_tmp()) if session.posargs else ROOT / "docs/benchmarks"
+    missed = []
+    for name, repeats in ("training", "15"), ("shapes", "3"):
+        script, out = f"tests/benchmarks/{name}.py", folder / f"{name}.json"
+        arguments = session.posargs or ["--repeats", repeats]
+        try:
+            python(session, script, "--out", str(out), *arguments, env=CPU)
+        except nox.command.CommandFailed:
+            missed.append(script)
+    if missed:
+        session.error(f"not all went well; see above: {', '.join(missed)}")

@@ -16,7 +16,8 @@ HALVES = (torch.float16, torch.bfloat16)
 FLOATS = (*HALVES, torch.float32, torch.float64)
 # Shapes of logits, classes in the second dimension; and without a batch.
 SHAPES = ((5, 3), (4, 3, 2), (2, 3, 4, 5), (2, 3, 2, 2, 2), (3,))
-OPTIONS = list(itertools.product((False, True), (-100, 1), (0.0, 0.1, 1.0), REDUCTIONS))
+IGNORED = (-100, 1, 255)
+OPTIONS = list(itertools.product((False, True), IGNORED, (0.0, 0.1, 1.0), REDUCTIONS))
 NO_EFFECT = 1e-12
 """A gamma that is not 0, so the whole computation runs, but changes no digit."""
 
@@ -231,20 +232,49 @@ def test_the_largest_logits_have_finite_gradients(gamma, dtype):
     assert torch.equal(logits.grad, torch.tensor([1, -1, 0], dtype=dtype))
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("dtype", HALVES)
-def test_half_precision_is_computed_in_float32(dtype):
+def test_half_precision_is_computed_in_float32(dtype, reduction):
     """The loss is that of float32, rounded once."""
     for smoothing in (0.0, 0.1):
         logits, target = problem((50, 3, 4), dtype, ignored=-100)
         weight = torch.tensor([0.5, 3.0, 1.0], dtype=dtype)
         options = {"weight": weight, "label_smoothing": smoothing}
-        given = focal_loss(logits, target, **options)
-        expected = focal_loss(logits.float(), target, **options)
+        given = focal_loss(logits, target, reduction=reduction, **options)
+        expected = focal_loss(logits.float(), target, reduction=reduction, **options)
         assert torch.equal(given, expected.to(dtype))
     logits, target = answers((50, 3), dtype)
-    given = binary_focal_loss(logits, target, alpha=0.25)
-    expected = binary_focal_loss(logits.float(), target.float(), alpha=0.25)
+    options = {"alpha": 0.25, "reduction": reduction}
+    given = binary_focal_loss(logits, target, **options)
+    expected = binary_focal_loss(logits.float(), target.float(), **options)
     assert torch.equal(given, expected.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, torch.float64])
+def test_weights_of_another_dtype_are_converted(dtype):
+    """Many of them are summed as well as in the dtype of the logits."""
+    logits, target = problem((5000, 3), torch.float32)
+    weight = torch.tensor([0.5, 3.0, 1.0])
+    given = focal_loss(logits, target, weight=weight.to(dtype))
+    assert torch.equal(given, focal_loss(logits, target, weight=weight))
+
+
+def test_one_class_is_always_right():
+    """Its probability is 1: no loss, with ignored targets and weights too."""
+    target = torch.tensor([0, -100, 0])
+    options = {"weight": torch.tensor([2.0]), "reduction": "none"}
+    given = focal_loss(torch.ones(3, 1), target, **options)
+    assert torch.equal(given, torch.zeros(3))
+
+
+@pytest.mark.parametrize("dtype", [*HALVES, torch.float64])
+@pytest.mark.parametrize("gamma", [0, 2])
+def test_answers_of_another_dtype_are_converted(gamma, dtype):
+    """The loss is that of answers in the dtype of the logits."""
+    logits, target = answers((20,), torch.float32)
+    given = binary_focal_loss(logits, target.to(dtype), gamma=gamma)
+    assert given.dtype == torch.float32
+    assert torch.equal(given, binary_focal_loss(logits, target, gamma=gamma))
 
 
 @pytest.mark.parametrize("gamma", [0, 2])
@@ -452,9 +482,9 @@ X, Y = torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64)
         (torch.zeros(4, 3, 2), Y, {}, ValueError, r"shape \(4, 2\), got \(4,\)"),
         (torch.tensor(1.0), Y, {}, ValueError, "logits have no dimension"),
         (X, Y.int(), {}, TypeError, r"torch\.int32.*target\.long\(\)"),
-        (X, X, {}, TypeError, r"torch\.float32: expected class.*binary_focal_loss"),
+        (X, X, {}, TypeError, r"float32: expected class.* binary_focal_loss$"),
         (X.long(), Y, {}, TypeError, r"logits are torch\.int64: expected floating"),
-        (X, Y, {"weight": torch.ones(4)}, ValueError, r"\(4,\): expected \(3,\)"),
+        (X, Y, {"weight": torch.ones(4)}, ValueError, r"\(4,\): .* \(3,\), one number"),
         (X, Y, {"weight": torch.ones(3, 1)}, ValueError, r"\(3, 1\): expected"),
         (X, Y, {"weight": torch.ones(3).int()}, TypeError, "weight is torch.int32"),
         (X, Y, {"gamma": -0.1}, ValueError, r"gamma is -0\.1: expected"),
