@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import math
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -60,6 +62,7 @@ SAME_SHAPE = {
     F.binary_cross_entropy_with_logits,
 }
 LOGITS = {nn.BCEWithLogitsLoss, F.binary_cross_entropy_with_logits}
+SOFTMAX = {nn.CrossEntropyLoss, F.cross_entropy}
 CLASSES = {nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss}
 
 
@@ -73,6 +76,9 @@ class CheckpointFile(Protocol):
     A loader or a random state that it returns has ``state_dict`` and
     ``load_state_dict``.
     """
+
+    path: Any
+    """Where it saves."""
 
     every_steps: int | None
     """Save after every so many steps too, not only at the end of each epoch."""
@@ -123,13 +129,13 @@ class History(list[dict[str, Any]]):
         """The names of what each record holds."""
         return list(self[0]) if self else []
 
-    def plot(self, axes: Any, name: str = "loss") -> Any:
+    def plot(self, axes: Any = None, name: str = "loss") -> Any:
         """Draw how a value changed from epoch to epoch.
 
         Parameters
         ----------
-        axes : matplotlib.axes.Axes
-            Where to draw; ``plt.gca()`` is the current one.
+        axes : matplotlib.axes.Axes, optional
+            Where to draw. The default is ``plt.gca()``; it needs matplotlib.
         name : str, optional
             What to draw, in training and, if it is there, in validation: ``"loss"`` or
             the name of a metric. Any other column, such as ``"lr"``, alone.
@@ -144,6 +150,8 @@ class History(list[dict[str, Any]]):
         KeyError
             If nothing of that name was recorded.
         """
+        if axes is None:
+            axes = importlib.import_module("matplotlib.pyplot").gca()
         both = [f"{part}_{name}" for part in ("train", "val")]
         for column in [key for key in both if key in self.columns] or [name]:
             axes.plot(self["epoch"], self[column], marker=".", label=column)
@@ -266,8 +274,8 @@ def fit(
     optimizer : torch.optim.Optimizer
         Holds all parameters that learn, and no others.
     epochs : int
-        How often to go through ``train_loader``, with the epochs that a checkpoint
-        already holds counted in.
+        How often to go through ``train_loader`` in all: epochs that a checkpoint
+        already holds count.
     metrics : collections.abc.Mapping of str to callable, optional
         More to measure, such as ``{"accuracy": accuracy}``. Each gets ``(outputs,
         targets)`` of a batch and gives a mean over its samples. For what is no such
@@ -279,10 +287,14 @@ def fit(
         Where to save after each epoch, such as
         ``snippets.checkpointing.Checkpoint("run.pt")``.
     resume : bool, optional
-        Go on from the checkpoint if there is one. False starts anew and replaces it.
+        Go on from the checkpoint if there is one, with its weights, its learning rate
+        and its place in the data. Start anew with False after you have changed the data
+        or a setting; the file is then replaced.
     patience : int, optional
         Stop when the validation loss has not reached a new minimum for so many epochs,
-        and give the model the weights that it had at the minimum.
+        and give the model the weights that it had at the minimum. In the file of a
+        checkpoint, the model is that of the last epoch; to keep the best one, save the
+        model after `fit`.
     on_step_end : callable, optional
         Called without arguments after each step of the optimizer, for instance
         ``average.update``.
@@ -370,10 +382,15 @@ def fit(
     """
     _check_numbers(epochs=epochs, accumulate=accumulate, patience=patience)
     _check_clip(clip_grad_norm)
-    _check_loaders(epochs, train_loader, val_loader)
+    _check_options(val_loader, scheduler, checkpoint, patience, progress)
+    for name, loader in {
+        "train_loader": train_loader,
+        "val_loader": val_loader,
+    }.items():
+        if loader is not None or name == "train_loader":
+            _check_loader(name, loader)
+            _check_repeats(name, loader, epochs)
     _check_optimizer(model, loss_fn, optimizer, device)
-    if patience is not None and val_loader is None:
-        raise ValueError("patience watches the validation loss: give a val_loader")
     schedulers = _checked_schedulers(scheduler, optimizer)
     task = _task(model, loss_fn, metrics, device, autocast)
     stepper = _Stepper(task, optimizer, accumulate, clip_grad_norm)
@@ -396,6 +413,12 @@ def fit(
     )
     if checkpoint and resume and checkpoint.exists():
         run.load()
+        if run.epoch >= epochs:
+            warnings.warn(
+                f"{checkpoint.path} already holds {run.epoch} of {epochs} epochs, so "
+                "nothing is trained: raise epochs, or start anew with resume=False",
+                stacklevel=2,
+            )
     task.processes.share(model)
     with _modes_kept(model), run.interruptible():
         while run.epoch < epochs and not run.out_of_patience():
@@ -456,6 +479,7 @@ def train_epoch(
     [{'loss': 1.0}, {'loss': 0.25}, {'loss': 0.0625}]
     """
     _check_numbers(accumulate=accumulate)
+    _check_loader("loader", loader)
     _check_clip(clip_grad_norm)
     _check_optimizer(model, loss_fn, optimizer, device)
     schedulers = _checked_schedulers(scheduler and {"step": scheduler}, optimizer)
@@ -506,6 +530,7 @@ def evaluate(
     >>> evaluate(model, batches, nn.MSELoss())
     {'loss': 0.75}
     """
+    _check_loader("loader", loader)
     task = _task(model, loss_fn, metrics, device, autocast)
     return task.evaluate(loader, progress)
 
@@ -533,7 +558,8 @@ def predict(
     Returns
     -------
     torch.Tensor
-        The outputs of all batches, one after another along their first dimension. Where
+        The outputs of all batches in the order of the loader (so take one that does not
+        shuffle), one after another along their first dimension. Where
         the model returns a tuple, list or mapping of tensors: the same of such tensors.
 
     Raises
@@ -552,6 +578,7 @@ def predict(
     torch.Size([5, 1])
     """
     mixed = _checked(autocast) is not None
+    _check_loader("loader", loader)
     place = _place(model, device)
     cast = torch.autocast(place.type, dtype=autocast) if mixed else nullcontext()
     found = []
@@ -704,6 +731,8 @@ class _Task:
             raise
         if self.checked or watch:
             _check_match(self.kind, self.loss_fn, outputs, targets)
+        if watch and self.model.training:
+            _warn_of_probabilities(self.kind, outputs)
         try:
             if watch:
                 with _NoBroadcast():
@@ -930,6 +959,7 @@ class _Run:
                 raise
             if not self.stepper.window:  # Ctrl-C ended the loader's workers
                 self.save()
+                self.leave()
             raise KeyboardInterrupt from error
         self.task.processes.share(self.task.model)
         self.record()
@@ -938,8 +968,15 @@ class _Run:
         self.save()
         if self.on_epoch_end and self.task.processes.rank == 0:
             self.on_epoch_end(self.history[-1])
-        if self.interrupted:
-            raise KeyboardInterrupt
+        self.leave()
+
+    def leave(self) -> None:
+        """End after Ctrl-C, once everything is saved."""
+        if self.interrupted and self.checkpoint is not None:
+            raise KeyboardInterrupt(
+                f"saved in {self.checkpoint.path}, epoch {self.stepper.epoch_number}; "
+                "the same call of fit goes on there"
+            )
 
     def record(self) -> None:
         """Add a record to the history, and let the schedulers step."""
@@ -956,9 +993,7 @@ class _Run:
         if "epoch" in self.schedulers:
             self.schedulers["epoch"].step()
         if "plateau" in self.schedulers:
-            self.schedulers["plateau"].step(
-                record.get("val_loss", record["train_loss"])
-            )
+            self.schedulers["plateau"].step(record["val_loss"])
         self.history.append(record)
         if self.patience is not None and self.epochs_since_best() == 0:
             self.best = copy.deepcopy(self.task.model.state_dict())
@@ -983,8 +1018,7 @@ class _Run:
         every = self.checkpoint.every_steps
         if self.interrupted or (every and self.stepper.steps % every == 0):
             self.save()
-        if self.interrupted:
-            raise KeyboardInterrupt
+        self.leave()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -1040,7 +1074,11 @@ class _Run:
     def load(self) -> None:
         """Go on where the checkpoint ended."""
         assert self.checkpoint is not None
-        self.checkpoint.load(**self.objects())
+        try:
+            self.checkpoint.load(**self.objects())
+        except RuntimeError as error:
+            error.add_note("call fit as before, or start anew with resume=False")
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         """Return how far the run is."""
@@ -1050,6 +1088,7 @@ class _Run:
             "epoch": self.epoch,
             "steps": self.stepper.steps,
             "measures": list(self.averages.sums),
+            "loaders": list(self.own_parts()),
             "history": [dict(record) for record in self.history],
             "best": None if self.best is None else dict(self.best),
         }
@@ -1060,6 +1099,7 @@ class _Run:
             ("objects", state["objects"], list(self.objects())),
             ("processes", len(state["processes"]), self.task.processes.count),
             ("measures", state["measures"], list(self.averages.sums)),
+            ("loaders", state["loaders"], list(self.own_parts())),
         ]:
             if saved != given:
                 raise ValueError(
@@ -1179,25 +1219,41 @@ def _check_clip(clip_grad_norm: Any) -> None:
         raise ValueError(f"clip_grad_norm is {clip_grad_norm}; expected more than 0")
 
 
-def _check_loaders(
-    epochs: int, train_loader: Iterable[Any], val_loader: Iterable[Any] | None
+def _check_loader(name: str, loader: Any) -> None:
+    """Refuse what gives rows instead of batches, or nothing."""
+    if isinstance(loader, Tensor) or not isinstance(loader, Iterable):
+        raise TypeError(
+            f"{name} is a {type(loader).__name__}; expected an iterable of batches: "
+            "make_loader(dataset, ...), a DataLoader, or a list of batches"
+        )
+    if _length(loader) == 0:
+        raise TrainingError(f"{name}: {NO_BATCHES}")
+
+
+def _check_repeats(name: str, loader: Any, epochs: int) -> None:
+    """Refuse a loader that cannot be gone through again."""
+    if isinstance(loader, Iterator) and epochs > 1:
+        raise TypeError(
+            f"{name} is an iterator, used up after one of {epochs} epochs; give a "
+            "DataLoader, or list(...) of its batches"
+        )
+
+
+def _check_options(
+    val_loader: Any, scheduler: Any, checkpoint: Any, patience: Any, progress: Any
 ) -> None:
-    """Refuse a loader that is empty, or that cannot be gone through again."""
-    for name, loader in {
-        "train_loader": train_loader,
-        "val_loader": val_loader,
-    }.items():
-        if loader is not None and not isinstance(loader, Iterable):
-            raise TypeError(
-                f"{name} is a {type(loader).__name__}; expected an iterable of batches"
-            )
-        if isinstance(loader, Iterator) and epochs > 1:
-            raise TypeError(
-                f"{name} is an iterator, used up after one of {epochs} epochs; give a "
-                "DataLoader, or list(...) of its batches"
-            )
-        if _length(loader) == 0:
-            raise TrainingError(f"{name}: {NO_BATCHES}")
+    """Refuse options that do not fit together, or are not what they should be."""
+    plateau = isinstance(scheduler, Mapping) and "plateau" in scheduler
+    for name, given in {"patience": patience is not None, "plateau": plateau}.items():
+        if given and val_loader is None:
+            raise ValueError(f"{name} watches the validation loss: give a val_loader")
+    if checkpoint is not None and not hasattr(checkpoint, "resumable"):
+        raise TypeError(
+            f"checkpoint is {checkpoint!r}; expected Checkpoint('run.pt') of "
+            "snippets.checkpointing"
+        )
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; expected a function such as tqdm")
 
 
 def _length(loader: Any) -> int | None:
@@ -1281,7 +1337,7 @@ def _check_optimizer(
 def _check_finite(model: nn.Module, where: str) -> None:
     """Refuse weights that a step with a NaN gradient has broken."""
     for name, parameter in model.named_parameters():
-        if not is_lazy(parameter) and not _finite(parameter):
+        if not _finite(parameter):
             raise TrainingError(
                 f"parameter {name!r} is not finite before {where}: a gradient of the "
                 "last step was not, though its loss was. Lower the learning rate, or "
@@ -1290,7 +1346,11 @@ def _check_finite(model: nn.Module, where: str) -> None:
 
 
 def _finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
+    if is_lazy(tensor):
+        return True
+    # A sum is several times faster; it may also overflow, which is no fault.
+    values = tensor.detach()
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def _is_sequence(value: Any) -> bool:
@@ -1336,11 +1396,15 @@ def _inputs(batch: Any) -> Any:
 
 
 def _call(model: nn.Module, inputs: Any) -> Any:
-    if isinstance(inputs, Tensor):
-        return model(inputs)
-    if isinstance(inputs, Mapping):
-        return model(**inputs)
-    return model(*inputs) if _is_sequence(inputs) else model(inputs)
+    try:
+        if isinstance(inputs, Tensor):
+            return model(inputs)
+        if isinstance(inputs, Mapping):
+            return model(**inputs)
+        return model(*inputs) if _is_sequence(inputs) else model(inputs)
+    except RuntimeError as error:
+        _explain_forward(model, inputs, error)
+        raise
 
 
 def _map(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -1413,9 +1477,11 @@ def _rows(inputs: Any, targets: Any) -> int:
     for tensor in _leaves([targets, inputs]):
         if tensor.dim():
             return tensor.shape[0]
+    if _leaves([targets, inputs]):
+        raise TrainingError("a batch has no tensor with a batch dimension, as (N, ...)")
     raise TrainingError(
-        "a batch has no tensor with a batch dimension: give inputs and targets of "
-        "shape (N, ...)"
+        f"a batch is made of {type(inputs).__name__} and {type(targets).__name__}; "
+        "expected tensors of shape (N, ...): torch.as_tensor(...) makes them of arrays"
     )
 
 
@@ -1425,6 +1491,8 @@ def _check_match(kind: Any, loss_fn: Any, outputs: Any, targets: Any) -> None:
         return
     if kind in SAME_SHAPE and outputs.shape != targets.shape:
         raise TrainingError(_mismatch(outputs, targets))
+    if kind in SAME_SHAPE and not targets.is_floating_point():
+        raise TrainingError(f"targets are {targets.dtype}; expected targets.float()")
     if kind in LOGITS:
         low, high = (value.item() for value in targets.aminmax())
         if low < 0 or high > 1:
@@ -1437,10 +1505,54 @@ def _check_match(kind: Any, loss_fn: Any, outputs: Any, targets: Any) -> None:
 
 
 def _mismatch(outputs: Tensor, targets: Tensor) -> str:
+    advice = "give both the same shape"
+    if outputs.squeeze().shape == targets.squeeze().shape:
+        advice += (
+            ": targets.reshape(-1, 1) in the dataset, or nn.Flatten(0) at the end of "
+            "the model"
+        )
     return (
-        f"outputs have shape {tuple(outputs.shape)}, targets {tuple(targets.shape)}: "
-        "the loss would compare every output with every target, or the like. Give both "
-        "the same shape, for instance with outputs.squeeze(1) or targets.unsqueeze(1)"
+        f"outputs have shape {tuple(outputs.shape)}, targets {tuple(targets.shape)}, "
+        f"which the loss would compare crosswise; {advice}"
+    )
+
+
+def _warn_of_probabilities(kind: Any, outputs: Any) -> None:
+    """Warn of a softmax or sigmoid before a loss that applies its own."""
+    if not isinstance(outputs, Tensor) or outputs.numel() < 16:
+        return  # few numbers may lie between 0 and 1 by chance
+    if not 0 <= outputs.min() <= outputs.max() <= 1:
+        return
+    sums = outputs.sum(dim=1) if outputs.dim() > 1 else outputs
+    if kind in LOGITS or (
+        kind in SOFTMAX and sums.allclose(torch.ones_like(sums), 1e-3)
+    ):
+        warnings.warn(
+            "the outputs look like probabilities, but this loss expects logits and "
+            "makes probabilities of them itself: leave out the softmax or sigmoid at "
+            "the end of the model",
+            stacklevel=2,
+        )
+
+
+def _explain_forward(model: nn.Module, inputs: Any, error: Exception) -> None:
+    """Raise a clearer error where dtypes differ, else note the shapes."""
+    weights = next((p for p in model.parameters() if p.is_floating_point()), None)
+    tensors = _leaves(inputs)
+    unlike = [
+        t.dtype for t in tensors if weights is not None and t.dtype != weights.dtype
+    ]
+    if unlike and "dtype" in str(error):
+        assert weights is not None
+        raise TrainingError(
+            f"inputs are {unlike[0]}, the weights of the model {weights.dtype}: give "
+            f"the dataset inputs.to({weights.dtype}); in NumPy, "
+            f"array.astype({str(weights.dtype).removeprefix('torch.')!r})"
+        ) from error
+    shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+    error.add_note(
+        f"inputs of shape {shapes}: trace_shapes(model, ...) of snippets.shapes names "
+        "the layer that they do not fit"
     )
 
 
@@ -1513,24 +1625,30 @@ class _NoBroadcast(torch.overrides.TorchFunctionMode):
         return result
 
 
+HUGE = 1e9
+LOWER = "try a learning rate 10 times smaller, and inputs of mean 0 and deviation 1"
+
+
 def _cause(task: _Task, inputs: Any, targets: Any, outputs: Any) -> str:
     """Say what the first value is that is not finite, in the order of computing."""
     model = task.model
     for name, parameter in model.named_parameters():
         if not _finite(parameter):
-            return (
-                f"parameter {name!r}: an earlier step broke it; lower the learning rate"
-            )
+            return f"parameter {name!r}, which an earlier step broke: {LOWER}"
     for what, value in {"inputs": inputs, "targets": targets}.items():
         for tensor in _leaves(value):
             if not _finite(tensor):
                 found = (~torch.isfinite(tensor)).nonzero()[0].tolist() or [0]
-                return f"in the {what} of the batch, row {found[0]}"
+                return (
+                    f"in the {what} of the batch, row {found[0]}: look for others in "
+                    "all your data with torch.isfinite"
+                )
     layer = _first_layer_not_finite(task, inputs, targets)
     if layer is not None:
-        return f"the output of {layer}"
-    if not all(map(_finite, _leaves(outputs))):
-        return "the output of the model"
+        return f"the output of {layer}: {LOWER}"
+    largest = max((leaf.abs().max().item() for leaf in _leaves(outputs)), default=0)
+    if not largest < HUGE:
+        return f"the loss itself, of outputs as large as {largest:.2g}: {LOWER}"
     return "the loss itself: look for a logarithm or a division by zero in it"
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
@@ -284,6 +285,15 @@ def test_lazy_layers_get_their_shape_from_the_first_batch():
     assert len(history) == 2
 
 
+def test_a_lazy_layer_that_is_never_called_does_no_harm():
+    """Not at the end of an epoch, nor in the search for a value that is not finite."""
+    model = linear()
+    model.unused = nn.LazyLinear(4)
+    train(model)
+    with refused(TrainingError, "the inputs of the batch, row 0"):
+        train(model, [(X * NAN, Y)])
+
+
 # Means over samples.
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=5)
@@ -513,7 +523,7 @@ def test_a_batch_may_be_of_any_kind(make_model, batch, outputs):
         ({"x": X, "answer": Y}, ["['x', 'answer']", "'label', 'labels'"]),
         ({"x": X, "y": Y, "label": Y}, ["['x', 'y', 'label']"]),
         ({"y": Y}, ["['y']"]),
-        ((1.0, 2.0), ["no tensor with a batch dimension", "(N, ...)"]),
+        ((1.0, 2.0), ["made of float and float", "(N, ...)"]),
         ((torch.tensor(1.0), torch.tensor(2.0)), ["no tensor with a batch dimension"]),
         ((X[:0], Y[:0]), ["a batch has no rows"]),
     ],
@@ -641,12 +651,11 @@ def test_outputs_and_targets_may_be_nested():
         Unsure(as_list()),
         DataLoader(Rows(), 4),
         tuple(as_list()),
-        TensorDataset(X, Y),
     ],
-    ids=["generator", "no length", "iterable dataset", "tuple", "dataset"],
+    ids=["generator", "no length", "iterable dataset", "tuple"],
 )
 def test_a_loader_needs_no_length_to_be_evaluated(found):
-    """Anything that gives batches does; a dataset gives batches of one sample."""
+    """Anything that gives batches does."""
     expected = evaluate(linear(), as_list(), CROSS_ENTROPY)["loss"]
     measured = evaluate(linear(), found, CROSS_ENTROPY)["loss"]
     assert measured == pytest.approx(expected)
@@ -965,19 +974,12 @@ def test_a_scheduler_on_a_plateau_gets_the_validation_loss():
     assert history["val_loss"] == [3.0, 2.0, 2.5, 1.0, 1.5]
 
 
-def test_without_validation_the_plateau_is_of_the_training_loss():
-    """Here the training loss grows, so the rate falls after the second epoch."""
+def test_plateau_without_validation_is_refused():
+    """It would have no loss to watch."""
     model, optimizer = counter()
-    plateau = schedulers.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
-    train(
-        model,
-        found=ONES,
-        loss_fn=lambda outputs, targets: -outputs.mean() + 2 * outputs.detach().mean(),
-        optimizer=optimizer,
-        epochs=2,
-        scheduler={"plateau": plateau},
-    )
-    assert optimizer.param_groups[0]["lr"] == 0.5
+    plateau = schedulers.ReduceLROnPlateau(optimizer)
+    with refused(ValueError, "plateau watches the validation loss", "val_loader"):
+        train(model, found=ONES, optimizer=optimizer, scheduler={"plateau": plateau})
 
 
 def test_schedulers_of_all_kinds_go_together():
@@ -992,6 +994,7 @@ def test_schedulers_of_all_kinds_go_together():
         optimizer=optimizer,
         epochs=2,
         scheduler={"step": step, "epoch": epoch, "plateau": plateau},
+        val_loader=as_list(),
     )
     assert (step.last_epoch, epoch.last_epoch, plateau.last_epoch) == (12, 2, 2)
     assert history["lr"] == pytest.approx([1 / 7, 1 / 13])
@@ -1035,7 +1038,12 @@ def test_a_scheduler_without_its_time_or_for_another_optimizer_is_refused(
     model = linear()
     optimizer = sgd(model)
     with unchanged(model, optimizer), refused(ValueError, *words):
-        train(model, optimizer=optimizer, scheduler=given_schedulers)
+        train(
+            model,
+            optimizer=optimizer,
+            scheduler=given_schedulers,
+            val_loader=as_list(),
+        )
 
 
 def test_what_is_no_scheduler_is_refused():
@@ -1662,7 +1670,8 @@ def test_outputs_and_targets_that_would_broadcast_are_refused(loss_fn, shape):
     words = [
         f"outputs have shape {shape}",
         f"targets {tuple(targets.shape)}",
-        "squeeze",
+        "targets.reshape(-1, 1)",
+        "nn.Flatten(0)",
     ]
     with unchanged(model, optimizer), refused(TrainingError, *words):
         train(model, found=[(X, targets)], loss_fn=loss_fn, optimizer=optimizer)
@@ -1690,6 +1699,15 @@ def test_shapes_are_compared_in_every_batch_and_in_evaluation():
         evaluate(model, found, SQUARED)
 
 
+def test_a_loss_of_ones_own_is_watched_in_the_first_step_alone():
+    """Watching costs time; shapes that fit in one batch fit in the others."""
+    model = linear(3, 1)
+    fits, broadcasts = (X, X[:, :1]), (X, X[:, 0])
+    train(model, [fits, broadcasts], mean_square)
+    with refused(TrainingError, "(22, 1)", "(22,)"):
+        train(model, [fits, broadcasts], mean_square, accumulate=2)
+
+
 def squeezed(outputs, targets):
     return F.mse_loss(outputs.squeeze(1), targets)
 
@@ -1709,8 +1727,14 @@ def against_the_mean(outputs, targets):
     return ((outputs - targets.mean()) ** 2).mean() + outputs.mean() * targets.sum()
 
 
+def to_the_nearest_of_five(outputs, targets):
+    apart = (outputs - torch.linspace(-1, 1, 5)).abs()
+    return apart.amin(1).mean() + apart.mean() * targets.mean()
+
+
 @pytest.mark.parametrize(
-    "loss_fn", [squeezed, weighted_by_column, of_pairs, against_the_mean]
+    "loss_fn",
+    [squeezed, weighted_by_column, of_pairs, against_the_mean, to_the_nearest_of_five],
 )
 def test_a_loss_may_squeeze_weight_and_compare_pairs(loss_fn):
     """What broadcasts on purpose is not taken for a mistake."""
@@ -2046,3 +2070,126 @@ def test_data_on_the_accelerator_and_a_model_on_the_cpu_are_refused(accelerator)
         train(model, found=[(X.to(accelerator), Y)])
     with refused(TrainingError, "the model on cpu", "model.to("):
         train(model, found=[(X, Y.to(accelerator))])
+
+
+@pytest.mark.parametrize("given", [X, TensorDataset(X, Y), 3])
+def test_rows_are_no_batches(given):
+    """A tensor or a dataset gives samples, which would be taken for batches."""
+    model = linear()
+    calls = [
+        lambda: predict(model, given),
+        lambda: evaluate(model, given, CROSS_ENTROPY),
+        lambda: train_epoch(model, given, CROSS_ENTROPY, sgd(model)),
+        lambda: train(model, found=given),
+    ]
+    for call in calls:
+        with refused(TypeError, type(given).__name__, "make_loader(dataset, ...)"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+def test_inputs_of_another_dtype_are_explained(dtype):
+    """NumPy's floats are float64; the message says how to convert them."""
+    model = linear()
+    batches = [(X.to(dtype), Y)]
+    words = [f"inputs are {dtype}", "torch.float32", "astype('float32')"]
+    for call in (lambda: train(model, found=batches), lambda: predict(model, batches)):
+        with refused(TrainingError, *words):
+            call()
+
+
+def test_inputs_of_another_size_get_a_note():
+    """The message of torch stays; the note says which tool names the layer."""
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
+        train(linear(), found=[(X[:, :2], Y)])
+    (note,) = caught.value.__notes__
+    assert f"{(len(X), 2)}" in note and "trace_shapes" in note
+
+
+@pytest.mark.parametrize("loss_fn", [nn.MSELoss(), nn.BCEWithLogitsLoss()])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_targets_that_are_no_floats_are_explained(loss_fn, dtype):
+    """They would fail in the loss, or in the backward pass."""
+    model = nn.Linear(3, 1)
+    targets = (X[:, :1] > 0).to(dtype)
+    with refused(TrainingError, f"targets are {dtype}", "targets.float()"):
+        train(model, found=[(X, targets)], loss_fn=loss_fn)
+
+
+def test_arrays_in_a_batch_are_explained():
+    """What is no tensor cannot be counted."""
+    with refused(TrainingError, "made of ndarray and ndarray", "torch.as_tensor"):
+        train(linear(), found=[(X.numpy(), Y.numpy())])
+
+
+@pytest.mark.parametrize(
+    ("end", "loss_fn", "targets"),
+    [
+        (nn.Softmax(dim=1), CROSS_ENTROPY, Y),
+        (nn.Softmax(dim=1), nn.functional.cross_entropy, Y),
+        (nn.Sigmoid(), nn.BCEWithLogitsLoss(), nn.functional.one_hot(Y, 3).float()),
+    ],
+)
+def test_probabilities_instead_of_logits_are_warned_of(end, loss_fn, targets):
+    """Once: the loss makes probabilities of what it is given."""
+    model = nn.Sequential(linear(), end)
+    with pytest.warns(UserWarning, match="leave out the softmax or sigmoid") as caught:
+        train(model, found=[(X, targets)] * 2, loss_fn=loss_fn, epochs=2)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "loss_fn", "targets"),
+    [
+        (nn.LogSoftmax(dim=1), nn.NLLLoss(), Y),
+        (nn.Sigmoid(), nn.BCELoss(), nn.functional.one_hot(Y, 3).float()),
+        (nn.Sigmoid(), CROSS_ENTROPY, Y),  # odd, but no distribution
+        (nn.Softmax(dim=1), nn.MSELoss(), nn.functional.one_hot(Y, 3).float()),
+        (nn.Identity(), CROSS_ENTROPY, Y),
+    ],
+)
+def test_other_outputs_are_not_warned_of(end, loss_fn, targets):
+    """Warnings are errors here."""
+    train(nn.Sequential(linear(), end), found=[(X, targets)], loss_fn=loss_fn)
+
+
+def test_few_outputs_between_0_and_1_may_be_chance():
+    """Below 16 numbers there is no warning."""
+    train(
+        nn.Sequential(linear(), nn.Softmax(dim=1)),
+        found=[(X[:5], Y[:5])],
+        loss_fn=CROSS_ENTROPY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "words"),
+    [
+        ("checkpoint", "run.pt", ["'run.pt'", "Checkpoint('run.pt')"]),
+        ("progress", True, ["True", "tqdm"]),
+    ],
+)
+def test_options_of_another_kind_are_refused(option, given, words):
+    """With what to give instead."""
+    with refused(TypeError, option, *words):
+        train(linear(), **{option: given})
+
+
+def test_outputs_that_grew_are_blamed_on_the_rate():
+    """An overflow is no fault of the loss."""
+    model = nn.Linear(3, 1)
+    nn.init.constant_(model.weight, 1e30)
+    words = [
+        "the loss itself, of outputs as large as",
+        "learning rate 10 times smaller",
+    ]
+    with refused(TrainingError, *words):
+        train(model, found=[(X, X[:, :1])], loss_fn=nn.MSELoss())
+
+
+def test_history_draws_on_the_current_axes():
+    """Without axes, it takes those of pyplot."""
+    history = History([{"epoch": 1, "train_loss": 0.5}])
+    axes = pyplot.figure().gca()
+    assert history.plot() is axes
+    pyplot.close("all")

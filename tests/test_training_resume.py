@@ -154,7 +154,9 @@ def test_finished_run_returns_its_history(tmp_path):
     """The same call again trains no step and gives the trained model."""
     checkpoint = Checkpoint(tmp_path / "run.pt")
     first = run(shuffled, checkpoint)
-    assert_same(run(shuffled, checkpoint, kill_at=1), first)
+    with pytest.warns(UserWarning, match="already holds 4 of 4 epochs"):
+        second = run(shuffled, checkpoint, kill_at=1)
+    assert_same(second, first)
 
 
 def test_more_epochs_go_on(tmp_path):
@@ -185,6 +187,7 @@ def test_patience_survives_a_stop(tmp_path):
     [
         ({"scheduler": {}}, "objects"),
         ({"metrics": {}}, "measures"),
+        ({"val_loader": as_list()}, "loaders"),
         ({"autocast": torch.float16}, "scaler"),
     ],
 )
@@ -216,8 +219,9 @@ def test_another_call_is_refused(change, said, tmp_path):
             raise
 
     call()
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=said) as caught:
         call(**change)
+    assert "start anew with resume=False" in caught.value.__notes__[0]
 
 
 def test_broken_weights_are_never_saved(tmp_path):
@@ -264,7 +268,7 @@ def test_ctrl_c_saves_and_goes_on_later(moment, tmp_path):
         )
         return model.state_dict(), history, torch.rand(1)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"saved in .*run\.pt, epoch \d; "):
         train(interrupt, checkpoint=checkpoint)
     assert len(calls) == (15 if moment == "step" else 24)
     assert signal.getsignal(signal.SIGINT) is usual
@@ -324,7 +328,7 @@ def test_killed_at_random_moments(make_train_loader, tmp_path):
     while kills < KILLS // 2:
         path = tmp_path / f"run{number}.pt"
         number += 1
-        while True:
+        while True:  # until a child ends by itself
             child = os.fork()
             if not child:
                 train_in_child(path, make_train_loader)
