@@ -65,6 +65,8 @@ LARGEST_INT_BITS = 2000  # torch.load reads no longer ones
 ADDED_OPTIONS = {"initial_lr", "param_names", "max_lr", "min_lr", "swa_lr"}
 ADDED_OPTIONS |= {"base_momentum", "max_momentum"}
 
+AS_IT_WAS = "Make it as it was when it was saved, or start anew without this file"
+
 GENERATORS = (
     "generator",
     "sampler.generator",
@@ -102,7 +104,9 @@ def save_checkpoint(path: str | os.PathLike[str], **objects: Any) -> None:
           `ResumableLoader`, your own classes;
         - a `torch.Generator`;
         - plain values: tensors, numbers, strings, bytes, None, and lists, tuples, sets
-          and dicts of them.
+          and dicts of them. What is of a class derived from list or dict, such as the
+          history that ``fit`` returns or a `collections.defaultdict`, comes back as a
+          plain list or dict of the same items.
 
     Raises
     ------
@@ -214,8 +218,8 @@ def load_checkpoint(path: str | os.PathLike[str], **objects: Any) -> dict[str, A
     >>> try:
     ...     load_checkpoint(path, model=nn.Linear(3, 1))
     ... except CheckpointError as error:
-    ...     print(str(error).split(" and ")[1])
-    float32 of shape (1, 3) here. Nothing was loaded
+    ...     print(str(error).split(" and ")[1].split(". ")[0])
+    float32 of shape (1, 3) here
     """
     path = Path(path)
     content = _read(path)
@@ -636,9 +640,13 @@ def _plain(value: Any, place: str) -> Any:
         return value
     if isinstance(value, Tensor):
         return _plain_tensor(value, place)
-    if kind in (list, tuple, set):
-        return kind(_plain(item, f"{place}[{i}]") for i, item in enumerate(value))
-    if kind in (dict, OrderedDict, Counter):
+    if _is_stateful(value):
+        _refuse(value, place)
+    if kind in (tuple, set) or isinstance(value, list):
+        # torch.load would refuse another class; the values in it are what counts.
+        plain = list if isinstance(value, list) else kind
+        return plain(_plain(item, f"{place}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, dict):
         return _plain_dict(value, place)
     _refuse(value, place)
 
@@ -648,7 +656,8 @@ def _plain_dict(value: Any, place: str) -> Any:
         if type(key) not in KEYS:
             _refuse(key, f"the key {key!r} of {place}")
     pairs = ((_plain(k, place), _plain(v, f"{place}[{k!r}]")) for k, v in value.items())
-    rebuilt = type(value)(dict(pairs))
+    kind = type(value) if type(value) in (OrderedDict, Counter) else dict
+    rebuilt = kind(dict(pairs))
     if type(value) is OrderedDict:  # a module's has its layers' versions as attribute
         vars(rebuilt).update(_plain(vars(value), f"vars({place})"))
     return rebuilt
@@ -679,10 +688,14 @@ def _refuse(value: Any, place: str) -> NoReturn:
     advice = "tensors, numbers, strings, lists, tuples and dicts can be saved"
     if isinstance(value, torch.Generator) or _is_stateful(value):
         advice = "pass it as an argument of its own, name=object"
-    elif isinstance(value, dict):
-        advice = "convert it with dict(...)"
+    elif isinstance(value, str):
+        advice = "convert it with str(...)"
     elif hasattr(value, "tolist"):
         advice = "convert it with torch.as_tensor(...), or a number with .item()"
+        if not getattr(value, "ndim", 1):
+            advice = "convert it with .item()"
+        elif getattr(getattr(value, "dtype", None), "kind", None) in ("U", "S", "O"):
+            advice = "convert it with .tolist()"
     raise CheckpointError(
         f"{place} is of type {kind.__module__}.{kind.__qualname__}, which could not be "
         f"loaded safely: {advice}. Nothing was saved"
@@ -953,17 +966,21 @@ def _misfit(
         )
     if name not in kinds:
         if name in content:
-            return f"{name!r} is a plain value in the file, not the state of an object"
+            return (
+                f"{name!r} is a plain value in the file, not the state of an object: "
+                "it is returned, load_checkpoint(...)[name]"
+            )
         listed = ", ".join(map(repr, kinds)) or "plain values alone"
-        near = _near(name, kinds)
-        return f"it holds no {name!r}, but {listed}" + (f" ({near})" if near else "")
+        near = _near(name, kinds) or "leave it out, or start anew without this file"
+        return f"it holds no {name!r}, but {listed} ({near})"
     saved = kinds[name]
     both_modules = own["role"] == saved["role"] == "module"
     if not both_modules and _title(own) != _title(saved):
-        return f"{name!r} is the state of {_title(saved)}, not of {_title(own)}"
+        title = f"{_title(saved)}, not of {_title(own)}"
+        return f"{name!r} is the state of {title}. {AS_IT_WAS}"
     same_torch = about.get("torch") == str(torch.__version__)
     wrong = _state_misfit(target, content[name], saved, same_torch)
-    return wrong and f"{name!r} does not fit: {wrong}"
+    return wrong and f"{name!r} does not fit: {wrong}. {AS_IT_WAS}"
 
 
 def _title(kind: Mapping[str, Any]) -> str:

@@ -233,14 +233,16 @@ def split(
     Parameters
     ----------
     dataset : torch.utils.data.Dataset
-        Any dataset with a length.
+        Any dataset with a length, or a range or list; arrays are wrapped in an
+        `ArrayDataset` first.
     fractions : list of float
         The size of each part, such as ``[0.8, 0.1, 0.1]``; their sum is 1.
     generator : torch.Generator
         Where the random order comes from: the same state gives the same parts.
     labels : torch.Tensor, numpy.ndarray or list, optional
-        The class of each row, of shape (rows,): numbers or words. Each part then has
-        each class in about the same share.
+        The class of each row, of shape (rows,): numbers or words. It stratifies the
+        split, as ``stratify=`` does in scikit-learn: each part then has each class in
+        about the same share.
 
     Returns
     -------
@@ -250,8 +252,9 @@ def split(
     Raises
     ------
     TypeError
-        If the dataset has no length, ``generator`` is no generator, or a label is
-        neither a number nor another hashable value.
+        If the dataset has no length or is a tuple, ``fractions`` is a single number,
+        ``generator`` is no generator, or a label is neither a number nor another
+        hashable value.
     ValueError
         If a fraction is negative, their sum is not 1, a part would have no rows, or the
         number of labels is not that of the rows.
@@ -338,7 +341,8 @@ def make_loader(
     Raises
     ------
     TypeError
-        If the dataset has no length or no indexing, or an integer is something else.
+        If the dataset has no length or no indexing or is a tuple, or an integer is
+        something else.
     ValueError
         If there are no rows, ``drop_last`` leaves no batch, or a number is too small.
 
@@ -592,7 +596,7 @@ class _Memory(NamedTuple):
     """A dataset that is in memory: its tensors, and the rows of them that count."""
 
     tensors: tuple[Tensor, ...]
-    rows: Tensor
+    rows: Tensor | None  # None means all of them
     bare: bool  # a sample is a row, not a tuple of rows
 
 
@@ -604,7 +608,11 @@ def _find_memory(dataset: Any) -> _Memory | None:
         if inner is None:
             return None
         chosen = [operator.index(index) for index in _as_list(dataset.indices)]
-        return inner._replace(rows=inner.rows[torch.tensor(chosen, device="cpu")])
+        rows = inner.rows
+        if rows is None:
+            rows = torch.arange(len(inner.tensors[0]), device="cpu")
+        # Indexing refuses what is out of range, and counts from the end below 0.
+        return inner._replace(rows=rows[torch.tensor(chosen, device="cpu")])
     if type(dataset) is ArrayDataset and dataset.transform is None:
         tensors, bare = dataset.arrays, len(dataset.arrays) == 1
     elif type(dataset) is TensorDataset:
@@ -614,7 +622,7 @@ def _find_memory(dataset: Any) -> _Memory | None:
     # Batches cut from one gathered block would share one graph, or have no views.
     if any(item.requires_grad or item.layout != torch.strided for item in tensors):
         return None
-    return _Memory(tensors, torch.arange(len(tensors[0]), device="cpu"), bare)
+    return _Memory(tensors, None, bare)
 
 
 def _gather(memory: _Memory, plan: _Plan, numbers: range) -> Iterator[Any]:
@@ -625,7 +633,7 @@ def _gather(memory: _Memory, plan: _Plan, numbers: range) -> Iterator[Any]:
     step = max(1, CHUNK_BYTES // max(1, row_bytes * plan.batch_size))
     for at in range(0, len(numbers), step):
         chosen, sizes = plan.block(numbers[at : at + step])
-        rows = memory.rows[chosen]
+        rows = chosen if memory.rows is None else memory.rows[chosen]
         columns = [
             _pieces(tensor.index_select(0, rows.to(tensor.device)), sizes)
             for tensor in memory.tensors
@@ -827,11 +835,24 @@ def _as_rows(array: Any, number: int) -> Tensor:
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"array {number}, of type {type(array).__name__}, cannot become a tensor: "
-            f"{error}"
+            f"{str(error).rstrip('.')}{_array_advice(array)}"
         ) from error
     if not tensor.ndim:
         raise ValueError(f"array {number} is the scalar {array!r}: give rows")
     return tensor
+
+
+def _array_advice(array: Any) -> str:
+    """Say how a table or a column of words becomes an array of numbers."""
+    if hasattr(array, "columns"):
+        return '. Give frame.to_numpy(dtype="float32")'
+    is_column = isinstance(array, Iterable) and not isinstance(array, Mapping)
+    if is_column and isinstance(next(iter(array), None), str):
+        return (
+            ". Number the words: classes, numbers = np.unique(names, "
+            "return_inverse=True), and give the numbers"
+        )
+    return ". Give series.to_numpy()" if hasattr(array, "to_numpy") else ""
 
 
 def _as_list(values: Any) -> list[Any]:
@@ -850,6 +871,10 @@ def _check_files(paths: list[Any]) -> None:
 
 
 def _check_fractions(fractions: Iterable[float]) -> list[float]:
+    if not isinstance(fractions, Iterable):
+        raise TypeError(
+            f"fractions is {fractions}: give one for each part, such as (0.8, 0.2)"
+        )
     shares = [float(fraction) for fraction in fractions]
     if not all(share >= 0 for share in shares):
         raise ValueError(f"fractions is {shares}: give numbers from 0 to 1")
@@ -888,6 +913,11 @@ def _check_integer(name: str, value: int, *, least: int) -> int:
 
 
 def _length(dataset: Any) -> int:
+    if isinstance(dataset, tuple):
+        raise TypeError(
+            f"the dataset is a tuple of {len(dataset)}: if these are arrays, wrap "
+            "them: ArrayDataset(X, y); if they are samples, make it a list"
+        )
     advice = "give one with __len__ and __getitem__, or use torch's DataLoader itself"
     if isinstance(dataset, IterableDataset):
         raise TypeError(
@@ -914,7 +944,8 @@ def _check_state(
     if state["loader"] != described:
         raise ValueError(
             f"the state is that of another loader: it has {state['loader']}, "
-            f"this one {described}"
+            f"this one {described}. Make the loader as it was when it was saved, or "
+            "start anew without this state"
         )
     position = state["position"]
     if type(position) is not int or not 0 <= position <= batches:

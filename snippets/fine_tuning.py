@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
@@ -57,7 +58,7 @@ def freeze(
         If a name is unknown; the message lists near ones. If a lazy layer does not know
         its shape yet. Nothing is changed.
     TypeError
-        If a name is not a string. Nothing is changed.
+        If ``model`` is no module, or a name not a string. Nothing is changed.
 
     Notes
     -----
@@ -120,7 +121,7 @@ def unfreeze(model: nn.Module, *names: str) -> list[str]:
         If a name is unknown; the message lists near ones. If a lazy layer does not know
         its shape yet. Nothing is changed.
     TypeError
-        If a name is not a string. Nothing is changed.
+        If ``model`` is no module, or a name not a string. Nothing is changed.
 
     Notes
     -----
@@ -172,6 +173,8 @@ def replace_head(model: nn.Module, num_classes: int, *names: str) -> list[str]:
         also what another layer takes in, so that it may be a hidden size; if a name is
         unknown, or no Linear or Conv2d; if the model is itself the layer. Nothing is
         changed.
+    TypeError
+        If ``model`` is no module, or ``num_classes`` no integer. Nothing is changed.
 
     Notes
     -----
@@ -190,6 +193,13 @@ def replace_head(model: nn.Module, num_classes: int, *names: str) -> list[str]:
     >>> model[-1]
     Linear(in_features=8, out_features=3, bias=True)
     """
+    _check_model(model)
+    try:
+        num_classes = operator.index(num_classes)
+    except TypeError as error:
+        raise TypeError(
+            f"num_classes is of type {type(num_classes).__name__}: give an integer"
+        ) from error
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}: give 1 or more")
     heads = _heads(model, names)
@@ -247,6 +257,8 @@ def param_groups(
         If a number is out of its range, if nothing is trainable, if ``head_lr`` is
         given and the head is frozen, or if no head is found where ``head_lr`` or
         ``layer_decay`` needs one.
+    TypeError
+        If ``model`` is no module, or ``head`` no path.
 
     Notes
     -----
@@ -279,6 +291,7 @@ def param_groups(
     2 0.005
     head 0.1
     """
+    _check_model(model)
     _check_rates(lr, head_lr, layer_decay, weight_decay)
     trainable = {each for each in model.parameters() if each.requires_grad}
     if not trainable:
@@ -351,7 +364,8 @@ def fine_tune(
         As `replace_head` and `param_groups` do, for ``layer_decay`` without ``lr``, and
         if ``lr`` is given and all below the head was frozen before. Nothing is changed.
     TypeError
-        If ``loop`` or ``optimizer`` cannot be called. Nothing is changed.
+        If ``model`` is no module, ``head`` no path, or ``loop`` or ``optimizer``
+        cannot be called. Nothing is changed.
 
     Notes
     -----
@@ -463,6 +477,7 @@ def _parts(
     model: nn.Module, names: Iterable[str]
 ) -> tuple[list[nn.Module], list[nn.Parameter]]:
     """Return all modules and parameters in the named parts, each once."""
+    _check_model(model)
     known: dict[str, nn.Module | nn.Parameter] = {
         **dict(model.named_modules(remove_duplicate=False)),
         **dict(model.named_parameters(remove_duplicate=False)),
@@ -519,6 +534,12 @@ def _below(
 
 
 def _head_paths(model: nn.Module, head: str | Iterable[str]) -> tuple[str, ...]:
+    _check_model(model)
+    if not isinstance(head, Iterable):
+        raise TypeError(
+            f"head is {head!r}: give the dotted path of a layer as a string, such as "
+            "'fc' or '2', or leave it out; the number of classes is num_classes"
+        )
     given = (head,) if isinstance(head, str) else tuple(head)
     return given or tuple(_heads(model, ()))
 
@@ -682,6 +703,14 @@ def _groups(
             if members:
                 groups.append({"params": members, **values})
     return groups
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model is of type {type(model).__name__}: give the network first, then "
+            "the rest"
+        )
 
 
 def _check_rates(

@@ -429,7 +429,8 @@ def trace_shapes(model: nn.Module, *inputs_or_sizes: Any, **kwargs: Any) -> Shap
         What the network is called with. A tuple or list of integers, however deep in a
         tuple, list or dict it stands, is a size and becomes a tensor of the dtype of
         the network's first floating-point parameter: ``(2, 3, 224, 224)`` is a batch of
-        two images. Whole-number inputs, such as words, are given as tensors.
+        two images. Whole-number inputs, such as words, are given as tensors. Numbers
+        that are no size are passed on beside other inputs, or by name.
     **kwargs : object
         More of the same, by name.
 
@@ -444,7 +445,8 @@ def trace_shapes(model: nn.Module, *inputs_or_sizes: Any, **kwargs: Any) -> Shap
         If a layer is given a shape or a dtype that it cannot take, or if a forward pass
         fails with another error of torch; it says in which layer.
     TypeError
-        If the network cannot be copied.
+        If the network cannot be copied, or is given a bare number or an array that it
+        does not take.
 
     Notes
     -----
@@ -477,6 +479,10 @@ def trace_shapes(model: nn.Module, *inputs_or_sizes: Any, **kwargs: Any) -> Shap
 shape (2, 3136) has 3136. The layer before it is 1 (Flatten), with output (2, 3136). \
 Linear(in_features=3136, ...) would fit.
     """
+    if inputs_or_sizes and all(type(value) is int for value in inputs_or_sizes):
+        given = ", ".join(map(str, inputs_or_sizes))
+        size = f"({given})" if inputs_or_sizes[1:] else f"(1, {given})"
+        raise TypeError(f"{given} is no shape: give a tuple such as {size}")
     tensors = [*model.parameters(), *_tensors_in((inputs_or_sizes, kwargs))]
     with _random_states_kept(tensors), torch.no_grad():
         try:
@@ -507,6 +513,9 @@ def _run(
     except (RuntimeError, ValueError, IndexError, AssertionError) as error:
         raise recorder.explain(error) from error
     except Exception as error:
+        for value in (*inputs, *kwargs.values()):
+            if hasattr(value, "__array__") and not isinstance(value, Tensor):
+                raise TypeError(_array_advice(value)) from error
         error.add_note(f"trace_shapes: in {recorder.where()}")
         raise
     finally:
@@ -595,6 +604,14 @@ def _copy_inputs(value: Any, model: nn.Module, *, on_meta: bool) -> Any:
         # A named tuple takes its fields one by one.
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return copy.deepcopy(value)
+
+
+def _array_advice(array: Any) -> str:
+    # Not before it failed: some networks take arrays.
+    return (
+        f"an input is a {type(array).__name__}, which the network does not take: give "
+        f"torch.as_tensor(...) of it, or its shape {tuple(array.shape)}"
+    )
 
 
 def _is_size(value: object) -> bool:

@@ -42,6 +42,7 @@ from snippets.checkpointing import (
     load_checkpoint,
     save_checkpoint,
 )
+from snippets.training import History
 
 FLIPPED_BITS = 1000
 KILLS = 60
@@ -405,15 +406,35 @@ def test_options_that_a_scheduler_added_may_differ(path):
 
 Pair = namedtuple("Pair", "a b")
 
+
+class Record(list):
+    """A list of a class of its own, such as the history of a training."""
+
+
+class StatefulList(list):
+    """A list that saves itself, and may have more to save than its items."""
+
+    def state_dict(self):
+        return {"items": list(self)}
+
+    def load_state_dict(self, state):
+        self[:] = state["items"]
+
+
 UNSAVABLE = {
     "array": (np.zeros(2), "x is of type numpy.ndarray", "torch.as_tensor"),
-    "NumPy number": ([1, np.float64(2)], "x[1] is of type numpy.float64", ".item()"),
+    "NumPy number": ([1, np.float64(2)], "x[1] is of type numpy.float64", "th .item()"),
+    "NumPy flag": (np.bool_(True), "x is of type numpy.bool", "it with .item()"),
+    "NumPy word": ([np.str_("a")], "x[0] is of type numpy.str_", "with str(...)"),
+    "NumPy words": (np.array(["a"]), "x is of type numpy.ndarray", "with .tolist()"),
+    "objects": (np.array([1], dtype=object), "x is of", "with .tolist()"),
+    "stateful list": ([StatefulList()], "x[0] is of type tests", "name=object"),
+    "list of arrays": (Record([np.ones(2)]), "x[0] is of type numpy.ndarray", "tensor"),
     "function": ({"a": {"b": len}}, "x['a']['b'] is of type", "tensors, numbers"),
     "class": (nn.Linear, "x is of type builtins.type", "tensors"),
     "path": ((0, Path("a")), "x[1] is of type pathlib", "tensors"),
     "generator inside": ([torch.Generator()], "x[0] is of type torch", "name=object"),
     "module inside": ({"m": nn.Linear(1, 1)}, "x['m'] is of type", "name=object"),
-    "defaultdict": (defaultdict(list), "x is of type collections.defaultdict", "dict("),
     "named tuple": (Pair(1, 2), "Pair", "tuples"),
     "range": (range(3), "builtins.range", "lists"),
     "frozen set": (frozenset([1]), "builtins.frozenset", "lists"),
@@ -437,6 +458,41 @@ def test_what_could_not_be_read_is_refused_by_its_place(path, name):
             assert all(part in message(error) for part in parts), message(error)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["run.pt"]
+
+
+class Named(dict):
+    """A dict of a class of its own."""
+
+
+class Ordered(OrderedDict):
+    """An ordered dict of a class of its own."""
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Record([{"loss": 0.5}, Record()]), [{"loss": 0.5}, []]),
+        (defaultdict(list, {"a": [1]}), {"a": [1]}),
+        (Named(a=Record([1])), {"a": [1]}),
+        (Ordered(b=1, a=2), {"b": 1, "a": 2}),
+        ((Record([torch.Size([2])]),), ([torch.Size([2])],)),
+    ],
+)
+def test_derived_lists_and_dicts_come_back_plain(path, value, plain):
+    """Their items are saved; the class, which loading would have to run, is not."""
+    save_checkpoint(path, value=value)
+    (loaded,) = load_checkpoint(path).values()
+    assert loaded == plain
+    assert repr(loaded) == repr(plain)
+
+
+def test_history_of_a_training_can_be_saved(path):
+    """It is a list of records, and comes back as one."""
+    history = History([{"epoch": 1, "train_loss": 0.5}])
+    save_checkpoint(path, history=history)
+    loaded = load_checkpoint(path)["history"]
+    assert type(loaded) is list
+    assert History(loaded) == history
 
 
 def test_place_in_a_state_is_named(path):
@@ -1030,6 +1086,8 @@ class LikeCompiled(nn.Module):
         self._orig_mod = model
 
 
+AS_IT_WAS = "Make it as it was when it was saved, or start anew without this file"
+
 MISFITS = {
     "no such object": (
         lambda m: {"modle": m},
@@ -1039,7 +1097,8 @@ MISFITS = {
     "nothing to load": (
         lambda m: {"epoch": 1},
         lambda m: {"model": m},
-        "it holds no 'model', but 'good', 'random'. Nothing was loaded",
+        "it holds no 'model', but 'good', 'random' (leave it out, or start anew "
+        "without this file). Nothing was loaded",
     ),
     "plain value asked for": (
         lambda m: {"model": m, "epoch": 1},
@@ -1049,7 +1108,8 @@ MISFITS = {
     "state saved as a value": (
         lambda m: {"model": m.state_dict()},
         lambda m: {"model": m},
-        "'model' is a plain value in the file",
+        "'model' is a plain value in the file, not the state of an object: it is "
+        "returned, load_checkpoint(...)[name]. Nothing",
     ),
     "other width": (
         lambda m: {"model": small_model(width=6)},
@@ -1069,12 +1129,12 @@ MISFITS = {
     "missing layer": (
         lambda m: {"model": m[:3]},
         lambda m: {"model": m},
-        "missing in the file: '3.weight', '3.bias'. Nothing was loaded",
+        f"missing in the file: '3.weight', '3.bias'. {AS_IT_WAS}. Nothing was loaded",
     ),
     "additional layer": (
         lambda m: {"model": m},
         lambda m: {"model": m[:3]},
-        "only in the file: '3.weight', '3.bias'. Nothing was loaded",
+        f"only in the file: '3.weight', '3.bias'. {AS_IT_WAS}. Nothing was loaded",
     ),
     "near name": (
         lambda m: {"model": nn.ModuleDict({"encoder": nn.Linear(1, 1)})},
@@ -1109,7 +1169,8 @@ MISFITS = {
     "other optimizer": (
         lambda m: {"optimizer": torch.optim.SGD(m.parameters())},
         lambda m: {"optimizer": adam(m)},
-        "'optimizer' is the state of SGD (optimizer), not of Adam (optimizer)",
+        "'optimizer' is the state of SGD (optimizer), not of Adam (optimizer). "
+        f"{AS_IT_WAS}. Nothing was loaded",
     ),
     "AdamW for Adam": (
         lambda m: {"optimizer": torch.optim.AdamW(m.parameters())},
@@ -1119,7 +1180,8 @@ MISFITS = {
     "number of groups": (
         lambda m: {"optimizer": two_groups(m)},
         lambda m: {"optimizer": adam(m)},
-        "'optimizer' does not fit: 2 parameter groups in the file, 1 here",
+        "'optimizer' does not fit: 2 parameter groups in the file, 1 here. "
+        f"{AS_IT_WAS}. Nothing was loaded",
     ),
     "sizes of groups": (
         lambda m: {"optimizer": two_groups(m)},

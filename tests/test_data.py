@@ -243,12 +243,54 @@ def test_a_derived_class_counts_in_a_batch_too():
         ([[1], ["a"]], TypeError, "array 1, of type list, cannot become a tensor: "),
         ([[[1], [1, 2]]], TypeError, "array 0, of type list, cannot become a tensor"),
         ([None], TypeError, "array 0, of type NoneType, cannot become a tensor"),
+        ([{"a": 1}], TypeError, "array 0, of type dict, cannot .* dtype of dict$"),
     ],
 )
 def test_bad_arrays_are_refused(arrays, error, message):
     """The error says which array, or the length of each."""
     with pytest.raises(error, match=message):
         ArrayDataset(*arrays)
+
+
+class Column(list):
+    """Stands for a pandas Series, which torch takes for a list and fails at."""
+
+    def __getitem__(self, index):
+        raise TypeError("could not determine the shape")
+
+    def to_numpy(self):
+        return np.array(list(self))
+
+
+class Frame(Column):
+    """Stands for a pandas DataFrame, whose items are the names of its columns."""
+
+    columns = ("height", "weight")
+
+
+NUMBERED = r"[^.]\. Number the words: .*np.unique\(names, return_inverse=True\)"
+
+
+@pytest.mark.parametrize(
+    ("array", "advice"),
+    [
+        (Frame(["height", "weight"]), r'. Give frame.to_numpy\(dtype="float32"\)$'),
+        (Column([1, 2]), r"'Column'. Give series.to_numpy\(\)$"),
+        (Column(["cat", "dog"]), NUMBERED),
+        (["cat", "dog"], NUMBERED),
+        (np.array(["cat", "dog"]), NUMBERED),
+        (np.array(["cat", "dog"], dtype=object), NUMBERED),
+    ],
+)
+def test_tables_and_words_are_told_how_to_become_numbers(array, advice):
+    """The error has the line of code that helps; that line works."""
+    with pytest.raises(TypeError, match=advice):
+        ArrayDataset(array)
+    if advice is NUMBERED:
+        classes, numbers = np.unique(list(array), return_inverse=True)
+        assert [
+            classes[number] for _, number in ArrayDataset(numbers, numbers)
+        ] == list(array)
 
 
 # --- FileDataset ------------------------------------------------------------------
@@ -722,6 +764,50 @@ def test_a_subset_may_repeat_and_count_from_the_end(indices):
     )
 
 
+@pytest.mark.parametrize("index", [-11, 10])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_subset_of_rows_that_are_not_there_is_refused(index, nested):
+    """When the loader is made, not in the middle of an epoch."""
+    dataset = ArrayDataset(*rows())
+    if nested:
+        dataset = Subset(dataset, range(10))
+    with pytest.raises(IndexError, match=f"index {index} is out of bounds"):
+        make_loader(Subset(dataset, [0, index]), batch_size=1, shuffle=False, seed=0)
+
+
+def test_a_subset_of_a_subset_may_count_from_the_end():
+    """The end is that of the inner one."""
+    inner = Subset(ArrayDataset(torch.arange(10)), [4, -2, 6])
+    loader = make_loader(Subset(inner, [-1, 1]), batch_size=2, shuffle=False, seed=0)
+    assert [batch.tolist() for batch in loader] == [[6, 8]]
+
+
+@pytest.mark.parametrize("pair", [rows(), (1, 2)])
+def test_a_tuple_is_no_dataset(pair):
+    """Taken for two samples, it would be split or joined in silence."""
+    message = r"the dataset is a tuple of 2: .*wrap them: ArrayDataset\(X, y\)"
+    with pytest.raises(TypeError, match=message):
+        make_loader(pair, batch_size=1, shuffle=False, seed=0)
+    with pytest.raises(TypeError, match=message):
+        split(pair, [0.5, 0.5], generator=torch.Generator())
+
+
+def test_ranges_and_lists_are_datasets():
+    """Row numbers can be split, and a list of samples gives batches."""
+    parts = split(range(10, 14), (0.5, 0.5), generator=torch.Generator())
+    assert sorted(number for part in parts for number in part) == [10, 11, 12, 13]
+    loader = make_loader([1, 2, 3], batch_size=2, shuffle=False, seed=0)
+    assert [batch.tolist() for batch in loader] == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("fraction", [0.8, 1, np.float64(0.8)])
+def test_a_single_fraction_is_refused(fraction):
+    """The rest is not guessed."""
+    message = rf"fractions is {fraction}: give one for each part, such as \(0.8, 0.2\)"
+    with pytest.raises(TypeError, match=message):
+        split(range(10), fraction, generator=torch.Generator())
+
+
 def test_inputs_that_need_gradients_get_a_graph_for_each_batch():
     """Each batch can be gone back through, as with a plain loader."""
     x = torch.ones(4, 2, requires_grad=True)
@@ -759,14 +845,12 @@ def test_the_default_device_is_not_the_loaders():
     options = {"batch_size": 4, "shuffle": True, "seed": 0}
     datasets = [kinds()[kind] for kind in ("arrays", "nested", "plain", "transform")]
     expected = [list(plain_loader(dataset, **options)) for dataset in datasets]
-    torch.set_default_device("meta")
-    try:
+    # Not by set_default_device: reset to None, it leaves torch 2.6 broken.
+    with torch.device("meta"):
         got = [list(make_loader(dataset, **options)) for dataset in datasets]
         in_order = make_loader(datasets[0], batch_size=4, shuffle=False, seed=0)
         assert [len(batch[0]) for batch in in_order] == [4, 4, 2]
         parts = split(range(10), [0.5, 0.5], generator=generator())
-    finally:
-        torch.set_default_device(None)
     assert same(got, expected)
     again = split(range(10), [0.5, 0.5], generator=generator())
     assert [part.indices for part in parts] == [part.indices for part in again]
@@ -1063,7 +1147,10 @@ def test_a_state_of_another_loader_is_refused(other):
     foreign = make_loader(PerSample(10 if other else 11), **options | other)
     next(iter(foreign))
     before = loader.state_dict()
-    message = "the state is that of another loader: it has .*, this one .*'rows': 10"
+    message = (
+        "the state is that of another loader: it has .*, this one .*'rows': 10.*"
+        "Make the loader as it was when it was saved, or start anew without"
+    )
     with pytest.raises(ValueError, match=message):
         loader.load_state_dict(foreign.state_dict())
     assert same(loader.state_dict(), before)

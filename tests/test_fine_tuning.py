@@ -533,6 +533,62 @@ def test_a_name_that_is_no_string_is_refused():
 # --- replace_head ---
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda net: replace_head(3, net),
+        lambda net: freeze(3, net),
+        lambda net: unfreeze(3),
+        lambda net: param_groups(3, lr=0.1),
+        lambda net: fine_tune(3, net, print, head_lr=0.1),
+        lambda net: fine_tune(3, net, print, head_lr=0.1, head="2"),
+    ],
+)
+def test_a_model_that_is_none_is_refused(call):
+    """Arguments in the wrong order are told so."""
+    with pytest.raises(TypeError, match=r"^model is of type int: give the net"):
+        call(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("number", ["3", 3.0, None])
+def test_a_number_of_classes_that_is_no_integer_is_refused(number):
+    """The error says what it is."""
+    model = nn.Sequential(nn.Linear(4, 3))
+    head = model[0]
+    message = f"^num_classes is of type {type(number).__name__}: give an integer"
+    with pytest.raises(TypeError, match=message):
+        replace_head(model, number)
+    assert model[0] is head
+
+
+def test_a_number_of_classes_may_be_counted_by_torch():
+    """An integer of another library becomes one of Python."""
+    model = nn.Sequential(nn.Linear(4, 3))
+    replace_head(model, torch.tensor([0, 1, 4]).max() + 1)
+    assert type(model[0].out_features) is int
+    assert model[0].weight.shape == (5, 4)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, head: param_groups(model, lr=0.1, head_lr=1, head=head),
+        lambda model, head: fine_tune(model, 3, print, head_lr=0.1, head=head),
+    ],
+)
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [(2, "^head is 2: give the dotted path .*num_classes$"), ([2], "^int given for a")],
+)
+def test_a_head_that_is_no_path_is_refused(call, head, message):
+    """A number is no name of a layer, neither alone nor in a list."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    old = model[2]
+    with pytest.raises(TypeError, match=message):
+        call(model, head)
+    assert model[2] is old and old.weight.requires_grad
+
+
 def test_the_heads_of_80_of_80_torchvision_classifiers_are_replaced():
     """Each layer that gave 1000 scores gives 7, and nothing else is changed."""
     assert len(CLASSIFIERS) == 80

@@ -1067,8 +1067,51 @@ def test_errors_of_other_kinds_keep_their_type_and_gain_a_place():
         trace_shapes(nn.Sequential(nn.ReLU(), Bug()), (2, 3))
     assert caught.value.__notes__ == ["trace_shapes: in 1 (Bug)"]
     with pytest.raises(TypeError) as caught:
-        trace_shapes(nn.Linear(3, 2), (2, 3), mask=None)
+        trace_shapes(nn.Linear(3, 2), torch.zeros(2, 3), mask=None)
     assert caught.value.__notes__ == ["trace_shapes: in (model) (Linear)"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((13,), r"^13 is no shape: give a tuple such as \(1, 13\)$"),
+        ((2, 13), r"^2, 13 is no shape: give a tuple such as \(2, 13\)$"),
+    ],
+)
+def test_bare_numbers_are_no_shape(sizes, message):
+    """Each would be an input of its own; the error has the tuple that is one."""
+    with pytest.raises(TypeError, match=message):
+        trace_shapes(nn.Linear(13, 3), *sizes)
+
+
+class Repeated(nn.Module):
+    """Takes a number and an array as they are."""
+
+    def forward(self, inputs, times, array=None):
+        more = 0 if array is None else len(array)
+        return inputs.repeat(1, times + more)
+
+
+def test_numbers_beside_other_inputs_stay_numbers():
+    """Only bare numbers alone are taken for a shape without parentheses."""
+    assert trace_shapes(Repeated(), (2, 3), 4)[0].output == (2, 12)
+    table = trace_shapes(Repeated(), (2, 3), times=1, array=np.ones(2))
+    assert table[0].output == (2, 9)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda array: trace_shapes(nn.Linear(13, 3), array),
+        lambda array: trace_shapes(nn.Linear(13, 3), input=array),
+    ],
+)
+def test_an_array_that_a_network_does_not_take_is_named(call):
+    """The error says what to give; a network that takes arrays is let be."""
+    message = r"an input is a ndarray, .*torch.as_tensor\(...\) of it.* \(2, 13\)$"
+    with pytest.raises(TypeError, match=message) as error:
+        call(np.ones((2, 13)))
+    assert "must be Tensor" in str(error.value.__cause__)
 
 
 def test_a_model_that_cannot_be_copied_is_refused():
