@@ -1801,7 +1801,9 @@ def test_length_of_a_stream_is_not_asked_for():
 
 
 @pytest.mark.parametrize(
-    "loader", [iter([1]), (x for x in [1]), 3, None, map(str, [1])], ids=repr
+    "loader",
+    [iter([1]), (x for x in [1]), 3, None, map(str, [1])],
+    ids=lambda loader: type(loader).__name__,
 )
 def test_what_can_be_read_once_is_refused(loader):
     """Iterators and what cannot be iterated are a TypeError."""
