@@ -1335,7 +1335,9 @@ def test_a_dataset_without_rows_to_choose_is_refused(dataset, message):
         split(dataset, [0.5, 0.5], generator=generator())
 
 
-@pytest.mark.parametrize("dataset", [[], Subset(ArrayDataset([1]), [])], ids=repr)
+@pytest.mark.parametrize(
+    "dataset", [[], Subset(ArrayDataset([1]), [])], ids=["list", "subset"]
+)
 def test_a_dataset_of_no_rows_is_refused(dataset):
     """The error counts them."""
     message = "the dataset has 0 rows: with batch_size=2 and drop_last=False that makes"
