@@ -269,6 +269,16 @@ def test_state_of_frozen_parameters_is_dropped_from_a_given_optimizer():
     assert optimizer.state[model[3].weight]["step"] == 4
 
 
+def test_an_optimizer_that_knows_nothing_of_a_frozen_parameter_is_no_mistake():
+    """Before its first step it remembers nothing, so there is nothing to drop."""
+    model = small_model()
+    optimizer = torch.optim.Adam(model[0].parameters())
+    assert freeze(model, "0", "3.bias", optimizer=optimizer) == [
+        *["0.weight", "0.bias", "3.bias"]
+    ]
+    assert not optimizer.state
+
+
 def test_names_are_modules_or_parameters_and_what_is_returned_is_parameters():
     """A parameter's path freezes it alone and holds no mode; no names are all."""
     model = small_model()
@@ -472,6 +482,14 @@ def test_a_shared_weight_is_listed_under_all_of_its_names():
     assert model[0].weight.requires_grad
 
 
+def test_a_shared_weight_can_be_called_by_either_name():
+    """Also by the second one, which torch leaves out of its own list."""
+    model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5, bias=False))
+    model[1].weight = model[0].weight
+    assert freeze(model, "1.weight") == ["0.weight", "1.weight"]
+    assert not model[0].weight.requires_grad
+
+
 def test_a_shared_module_can_be_called_by_either_name():
     """Both names lead to the same module; all that holds it is freed."""
     model = Listed()
@@ -521,13 +539,25 @@ def test_a_misspelled_name_lists_near_ones_and_changes_nothing(call, name, near)
 def test_a_name_that_is_no_string_is_refused():
     """A module or a list in place of a name: say what is expected."""
     model = small_model()
-    with pytest.raises(TypeError, match=r"^Linear given for a name: give dotted paths"):
+    message = (
+        r"^Linear given for a name: give dotted paths, each as a string of its own, "
+        r"such as 'layer1\.0'$"
+    )
+    with pytest.raises(TypeError, match=message):
         freeze(model, model[0])
     with pytest.raises(TypeError, match=r"^list given for a name"):
         unfreeze(model, ["0", "1"])
     assert all(each.requires_grad for each in model.parameters())
     with pytest.raises(ValueError, match=r"no part 'zz'. Near ones: 'weight', 'bias'$"):
         freeze(model[0], "zz")
+
+
+def test_where_no_name_is_near_the_first_ten_parts_at_the_top_are_listed():
+    """Nothing inside of them, so that a large model has a short message."""
+    model = nn.Sequential(nn.Sequential(nn.Linear(4, 3)), *[nn.ReLU()] * 11)
+    listed = ", ".join(repr(str(place)) for place in range(10))
+    with pytest.raises(ValueError, match=f"no part 'zz'. Near ones: {listed}$"):
+        freeze(model, "zz")
 
 
 # --- replace_head ---
@@ -546,7 +576,8 @@ def test_a_name_that_is_no_string_is_refused():
 )
 def test_a_model_that_is_none_is_refused(call):
     """Arguments in the wrong order are told so."""
-    with pytest.raises(TypeError, match=r"^model is of type int: give the net"):
+    message = r"^model is of type int: give the network first, then the rest$"
+    with pytest.raises(TypeError, match=message):
         call(nn.Linear(1, 1))
 
 
@@ -587,6 +618,13 @@ def test_a_head_that_is_no_path_is_refused(call, head, message):
     with pytest.raises(TypeError, match=message):
         call(model, head)
     assert model[2] is old and old.weight.requires_grad
+
+
+def test_a_head_may_have_a_single_output():
+    """One score is enough for a yes or no, or for a number."""
+    model = small_model()
+    assert replace_head(model, 1) == ["3"]
+    assert model[3].weight.shape == (1, 8)
 
 
 def test_the_heads_of_80_of_80_torchvision_classifiers_are_replaced():
@@ -692,10 +730,16 @@ class HeadFirst(nn.Module):
         self.body = nn.Sequential(nn.Linear(4, 6), *after)
 
 
+SHARED_NORM = nn.BatchNorm1d(3)
 AMBIGUOUS = {
     "hidden": (nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3)), "0", "2"),
     "head first": (HeadFirst(), "body.0", "head"),
     "norm after it": (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "0", "1"),
+    "norm before and after it": (
+        nn.Sequential(SHARED_NORM, nn.Linear(3, 8), nn.Linear(8, 3), SHARED_NORM),
+        "2",
+        "3",
+    ),
     "other norm": (nn.Sequential(nn.Linear(4, 3), nn.LayerNorm([2, 3])), "0", "1"),
     "grouped norm": (nn.Sequential(nn.Conv2d(4, 3, 1), nn.GroupNorm(3, 3)), "0", "1"),
     "recurrent": (nn.Sequential(nn.Linear(4, 3), nn.GRU(3, 3)), "0", "1"),
@@ -716,6 +760,13 @@ def test_a_width_that_is_also_taken_in_is_refused(name):
     assert repr(model) == before
 
 
+def test_all_layers_that_may_be_the_head_are_listed():
+    """The message gives the names to choose from."""
+    model = AMBIGUOUS["hidden"][0]
+    with pytest.raises(ValueError, match=r"; 3 outputs have '0', '2'$"):
+        replace_head(model, 5)
+
+
 def test_what_comes_before_or_cannot_follow_is_no_doubt():
     """As many inputs as classes, or as many colors, are common and clear."""
     model = nn.Sequential(nn.Linear(3, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 3)))
@@ -730,6 +781,9 @@ def test_what_comes_before_or_cannot_follow_is_no_doubt():
     assert replace_head(model, 2) == ["fc"]
     square = nn.Sequential(nn.Flatten(), nn.Linear(3, 3))
     assert replace_head(square, 2) == ["1"]
+    norm = nn.BatchNorm1d(3)  # twice, so that one of its places is a second name
+    model = nn.Sequential(norm, norm, nn.Linear(3, 8), nn.Linear(8, 3))
+    assert replace_head(model, 2) == ["3"]
 
 
 def test_named_layers_are_replaced_whatever_they_look_like():
@@ -874,6 +928,22 @@ def test_layers_in_lists_are_found_in_both_halves_of_a_transformer():
     ]
 
 
+def test_a_block_with_half_of_the_parameters_is_left_whole():
+    """It is opened if it holds more than half: the count is of tensors."""
+    model = nn.Sequential(HeadFirst(), nn.Linear(3, 4), nn.Linear(4, 9))
+    groups = param_groups(model, lr=1, layer_decay=0.5)
+    assert [each["name"] for each in groups] == ["0", "1", "head"]
+    model = nn.Sequential(HeadFirst(), nn.Linear(3, 9, bias=False))
+    groups = param_groups(model, lr=1, layer_decay=0.5)
+    assert [each["name"] for each in groups] == ["0.head", "0.body.0", "head"]
+
+
+def test_a_decay_of_one_gives_all_blocks_the_same_rate():
+    """The groups are those of any other decay."""
+    groups = param_groups(meta_classifier("resnet18"), lr=0.1, layer_decay=1)
+    assert [each["lr"] for each in groups] == [0.1] * 10
+
+
 def test_frozen_blocks_do_not_count():
     """The depth of a block is the number of trainable blocks above it, and one."""
     model = meta_classifier("resnet18")
@@ -906,6 +976,12 @@ def test_a_lone_layer_is_all_head_and_a_lone_norm_is_one_block():
     """The smallest models get groups, too."""
     (group,) = param_groups(nn.Linear(4, 3), lr=0.1, layer_decay=0.5)
     assert (group["name"], group["lr"]) == ("head", 0.1)
+    model = nn.Linear(4, 3)
+    groups = param_groups(model, lr=1, layer_decay=0.5, head="bias")
+    assert [(each["lr"], names_in(each, model)) for each in groups] == [
+        (0.5, ["weight"]),
+        (1, ["bias"]),
+    ]
     model = nn.Sequential(nn.PReLU(), nn.Linear(4, 3))
     groups = param_groups(model, lr=1, layer_decay=0.5)
     assert [(each["name"], each["lr"]) for each in groups] == [
@@ -966,6 +1042,7 @@ def test_each_trainable_parameter_is_in_exactly_one_group(
         ),
         ({"lr": 0.1, "layer_decay": 1.1}, "layer_decay is 1.1"),
         ({"lr": 0.1, "weight_decay": -0.1}, "weight_decay is -0.1: give 0 or more"),
+        ({"lr": 0.1, "weight_decay": float("inf")}, "weight_decay is inf"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, match):
@@ -1048,11 +1125,13 @@ def test_without_lr_only_the_head_is_trained_and_the_rest_left_frozen():
     assert modes == [True, False, False, False, True]
 
 
-def test_what_was_frozen_before_stays_frozen():
-    """The parameters and the modes, in both calls."""
+@pytest.mark.parametrize("num_classes", [2, None])
+def test_what_was_frozen_before_stays_frozen(num_classes):
+    """The parameters and the modes, in both calls, with a new head or the old one."""
     model, calls = small_model(), []
     freeze(model, "1")
-    fine_tune(model, 2, recording(torch.randn(6, 4), calls), head_lr=0.1, lr=0.01)
+    loop = recording(torch.randn(6, 4), calls)
+    fine_tune(model, num_classes, loop, head_lr=0.1, lr=0.01)
     assert calls[1][1] == ["0.weight", "0.bias", "3.weight", "3.bias"]
     assert [each.training for each in model.train().modules()] == [
         *[True, True, False, True, True]
@@ -1103,13 +1182,19 @@ def all_frozen() -> nn.Module:
     ("model", "arguments", "options", "error", "match"),
     [
         (small_model(), (0, print), {}, ValueError, "num_classes is 0"),
-        (small_model(), (2, 5), {}, TypeError, "loop is of type int: give a function"),
+        (
+            small_model(),
+            (2, 5),
+            {},
+            TypeError,
+            "loop is of type int: give a function of the model and the optimizer$",
+        ),
         (
             small_model(),
             (2, print),
             {"optimizer": "adam"},
             TypeError,
-            "optimizer is of type str: give what makes one",
+            "optimizer is of type str: give what makes one, such as torch.optim.AdamW$",
         ),
         (
             small_model(),
