@@ -6,6 +6,7 @@ results of each process.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -130,7 +131,10 @@ def main():
     dist.init_process_group("gloo")
     results = all_runs(folder)
     torch.save(results, folder / f"rank{dist.get_rank()}.pt")
+    dist.barrier()  # torch aborts now and then where one leaves long before the other
     dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # and where its threads are not done when Python ends
 
 
 if __name__ == "__main__":
