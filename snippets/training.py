@@ -383,18 +383,13 @@ def fit(
     _check_numbers(epochs=epochs, accumulate=accumulate, patience=patience)
     _check_clip(clip_grad_norm)
     _check_options(val_loader, scheduler, checkpoint, patience, progress)
-    for name, loader in {
-        "train_loader": train_loader,
-        "val_loader": val_loader,
-    }.items():
-        if loader is not None or name == "train_loader":
-            _check_loader(name, loader)
-            _check_repeats(name, loader, epochs)
+    _check_loader("train_loader", train_loader, epochs)
+    if val_loader is not None:
+        _check_loader("val_loader", val_loader, epochs)
     _check_optimizer(model, loss_fn, optimizer, device)
     schedulers = _checked_schedulers(scheduler, optimizer)
     task = _task(model, loss_fn, metrics, device, autocast)
     stepper = _Stepper(task, optimizer, accumulate, clip_grad_norm)
-    stepper.scaler = _scaler(autocast, task.place)
     stepper.scheduler = schedulers.get("step")
     if checkpoint:
         train_loader = checkpoint.resumable(train_loader)
@@ -484,8 +479,7 @@ def train_epoch(
     _check_optimizer(model, loss_fn, optimizer, device)
     schedulers = _checked_schedulers(scheduler and {"step": scheduler}, optimizer)
     task = _task(model, loss_fn, metrics, device, autocast)
-    stepper = _Stepper(task, optimizer, accumulate, clip_grad_norm)
-    stepper.scaler = scaler or _scaler(autocast, task.place)
+    stepper = _Stepper(task, optimizer, accumulate, clip_grad_norm, scaler)
     stepper.scheduler = schedulers.get("step")
     averages = task.averages()
     with _modes_kept(model):
@@ -774,13 +768,14 @@ class _Task:
                 if not rows:
                     continue
                 outputs, loss = self.forward(inputs, targets)
-                if not math.isfinite(loss.item()):
+                value = loss.item()
+                if not math.isfinite(value):
                     cause = _cause(self, inputs, targets, outputs)
                     raise TrainingError(
-                        f"the loss is {loss.item()} in evaluation. The first that is "
-                        f"not finite is {cause}"
+                        f"the loss is {value} in evaluation. The first that is not "
+                        f"finite is {cause}"
                     )
-                self.measure(averages, outputs, targets, loss.item(), rows)
+                self.measure(averages, outputs, targets, value, rows)
         return averages.means(self.processes)
 
 
@@ -803,6 +798,9 @@ class _Stepper:
     def __post_init__(self) -> None:
         groups = self.optimizer.param_groups
         self.parameters = [p for group in groups for p in group["params"]]
+        # Gradients could vanish in float16 alone.
+        if self.scaler is None and self.task.autocast == torch.float16:
+            self.scaler = torch.amp.GradScaler(self.task.place.type)
 
     def epoch(
         self,
@@ -815,8 +813,8 @@ class _Stepper:
         self.task.model.train()
         # Running statistics change in the forward pass, before a bad loss is known.
         buffers = [b for b in self.task.model.buffers() if not is_lazy(b)]
-        shown = progress and self.task.processes.rank == 0
-        for batch in progress(loader) if progress and shown else loader:
+        first = self.task.processes.rank == 0
+        for batch in progress(loader) if progress and first else loader:
             self.window.append(self.task.prepared(batch))
             if len(self.window) == self.accumulate:
                 self.step(averages, buffers)
@@ -940,7 +938,8 @@ class _Run:
     history: History = field(default_factory=History)
     best: dict[str, Any] | None = None
     interrupted: bool = False
-    processes: list[Any] = field(default_factory=list)
+    gathered: list[Any] = field(default_factory=list)
+    """By rank, the states that differ between processes, as last saved."""
 
     def __post_init__(self) -> None:
         self.task = self.stepper.task
@@ -958,7 +957,7 @@ class _Run:
             if not self.interrupted:
                 raise
             if not self.stepper.window:  # Ctrl-C ended the loader's workers
-                self.save()
+                self.save_midway()
                 self.leave()
             raise KeyboardInterrupt from error
         self.task.processes.share(self.task.model)
@@ -1017,7 +1016,7 @@ class _Run:
             return
         every = self.checkpoint.every_steps
         if self.interrupted or (every and self.stepper.steps % every == 0):
-            self.save()
+            self.save_midway()
         self.leave()
 
     @contextmanager
@@ -1060,14 +1059,18 @@ class _Run:
         parts["random_state"] = self.checkpoint.random_state()
         return {name: part for name, part in parts.items() if part is not None}
 
+    def save_midway(self) -> None:
+        """Save in the middle of an epoch, unless the weights are broken."""
+        _check_finite(self.task.model, self.stepper.where())
+        self.save()
+
     def save(self) -> None:
-        """Save the run, unless its weights are broken."""
+        """Save the run, whose weights are known to be finite."""
         if self.checkpoint is None:
             return
-        _check_finite(self.task.model, self.stepper.where())
         own = {name: part.state_dict() for name, part in self.own_parts().items()}
         own["averages"] = {"rows": self.averages.rows, "sums": dict(self.averages.sums)}
-        self.processes = self.task.processes.gather(own)
+        self.gathered = self.task.processes.gather(own)
         if self.task.processes.rank == 0:
             self.checkpoint.save(**self.objects())
 
@@ -1084,7 +1087,7 @@ class _Run:
         """Return how far the run is."""
         return {
             "objects": list(self.objects()),
-            "processes": self.processes,
+            "processes": self.gathered,
             "epoch": self.epoch,
             "steps": self.stepper.steps,
             "measures": list(self.averages.sums),
@@ -1165,13 +1168,6 @@ def _checked(autocast: torch.dtype | None) -> torch.dtype | None:
     )
 
 
-def _scaler(
-    dtype: torch.dtype | None, place: torch.device
-) -> torch.amp.GradScaler | None:
-    """Return a scaler where gradients could vanish: in float16 alone."""
-    return torch.amp.GradScaler(place.type) if dtype == torch.float16 else None
-
-
 @contextmanager
 def _modes_kept(model: nn.Module) -> Iterator[None]:
     """Give every module its mode back, training or evaluation."""
@@ -1219,8 +1215,8 @@ def _check_clip(clip_grad_norm: Any) -> None:
         raise ValueError(f"clip_grad_norm is {clip_grad_norm}; expected more than 0")
 
 
-def _check_loader(name: str, loader: Any) -> None:
-    """Refuse what gives rows instead of batches, or nothing."""
+def _check_loader(name: str, loader: Any, epochs: int = 1) -> None:
+    """Refuse what gives rows instead of batches, or nothing, or only one epoch."""
     if isinstance(loader, Tensor) or not isinstance(loader, Iterable):
         raise TypeError(
             f"{name} is a {type(loader).__name__}; expected an iterable of batches: "
@@ -1228,10 +1224,6 @@ def _check_loader(name: str, loader: Any) -> None:
         )
     if _length(loader) == 0:
         raise TrainingError(f"{name}: {NO_BATCHES}")
-
-
-def _check_repeats(name: str, loader: Any, epochs: int) -> None:
-    """Refuse a loader that cannot be gone through again."""
     if isinstance(loader, Iterator) and epochs > 1:
         raise TypeError(
             f"{name} is an iterator, used up after one of {epochs} epochs; give a "
