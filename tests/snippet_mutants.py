@@ -395,7 +395,8 @@ def share(snippets: Sequence[Snippet]) -> float:
 
 def prepare(name: str, folder: Path) -> Snippet:
     """Copy what the tests of a snippet need, and run them before any change."""
-    ignored = shutil.ignore_patterns("__pycache__", "browser", "docs")
+    # Sockets of workers (pymp-*) come and go while tests run in the checkout itself.
+    ignored = shutil.ignore_patterns("__pycache__", "browser", "docs", "pymp-*")
     for entry in COPIED:
         if (ROOT / entry).is_dir():
             shutil.copytree(ROOT / entry, folder / entry, ignore=ignored)

@@ -240,6 +240,15 @@ def test_broken_weights_are_never_saved(tmp_path):
     assert not path.exists()
 
 
+@pytest.fixture
+def _ctrl_c():
+    """Have Ctrl-C heard, which a job in a shell's background ignores."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("moment", ["step", "validation"])
 def test_ctrl_c_saves_and_goes_on_later(moment, tmp_path):
     """Interrupted by SIGINT, `fit` raises KeyboardInterrupt at the end of the step."""
@@ -276,6 +285,7 @@ def test_ctrl_c_saves_and_goes_on_later(moment, tmp_path):
     assert_same(train(accuracy, checkpoint=checkpoint), train(accuracy))
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_second_ctrl_c_does_not_wait(tmp_path):
     """Whoever presses Ctrl-C twice wants to leave now; the old file stays."""
     checkpoint = Checkpoint(tmp_path / "run.pt")
