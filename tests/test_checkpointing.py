@@ -390,15 +390,32 @@ def test_newer_torch_options_take_the_present_value(path, monkeypatch):
     assert other.param_groups[0]["lr"] == 0.1
 
 
-def test_options_that_a_scheduler_added_may_differ(path):
+@pytest.mark.filterwarnings("ignore:The epoch parameter in")  # torch 2.6 of itself
+@pytest.mark.parametrize("name", [*SCHEDULERS, "SWALR"])
+def test_options_that_a_scheduler_added_may_differ(path, name):
     """Saved with a scheduler, an optimizer loads without one, and vice versa."""
-    model, optimizer = trained()
+    schedulers = SCHEDULERS | {"SWALR": lambda o: torch.optim.swa_utils.SWALR(o, 0.3)}
+    model, optimizer = trained(torch.optim.SGD, momentum=0.5)
+    options = set(optimizer.param_groups[0])
     save_checkpoint(path, optimizer=optimizer)
-    scheduled = torch.optim.Adam(model.parameters(), lr=0.3)
-    torch.optim.lr_scheduler.StepLR(scheduled, 1)
+    scheduled = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.5)
+    schedulers[name](scheduled)
+    added = set(scheduled.param_groups[0]) - options
+    assert added, "this scheduler shows nothing"
     load_checkpoint(path, optimizer=scheduled)
-    assert scheduled.param_groups[0]["initial_lr"] == 0.3
+    assert set(scheduled.param_groups[0]) == options | added
     save_checkpoint(path, optimizer=scheduled)
+    load_checkpoint(path, optimizer=optimizer)
+
+
+def test_names_of_parameters_may_be_missing(path):
+    """An optimizer made with names loads what one without names has saved."""
+    model, optimizer = trained(torch.optim.SGD)
+    save_checkpoint(path, optimizer=optimizer)
+    named = torch.optim.SGD(model.named_parameters(), lr=1.0, momentum=0.9)
+    load_checkpoint(path, optimizer=named)
+    assert named.param_groups[0]["param_names"] == list(dict(model.named_parameters()))
+    save_checkpoint(path, optimizer=named)
     load_checkpoint(path, optimizer=optimizer)
 
 
@@ -1590,6 +1607,17 @@ def loader_with_distinct_generators():
     return DataLoader(Noisy(), batch_sampler=batches, generator=seeded(2))
 
 
+class OwnBatches(torch.utils.data.Sampler):
+    """Draws whole batches from a generator of its own."""
+
+    def __init__(self):
+        self.generator = seeded(5)
+
+    def __iter__(self):
+        order = torch.randperm(len(Noisy()), generator=self.generator)
+        return iter([some.tolist() for some in order.split(4)])
+
+
 LOADERS = {
     "in order": lambda: DataLoader(Noisy(), batch_size=4),
     "shuffled": lambda: DataLoader(Noisy(), batch_size=4, shuffle=True),
@@ -1611,6 +1639,12 @@ LOADERS = {
     "distinct generators": loader_with_distinct_generators,
     "dataset's generator": lambda: DataLoader(OwnGenerator(), batch_size=4),
     "no batches": lambda: DataLoader(Noisy(), batch_size=None, shuffle=True),
+    "no batches, sampler's generator": lambda: DataLoader(
+        Noisy(), batch_size=None, sampler=RandomSampler(Noisy(), generator=seeded(4))
+    ),
+    "batch sampler's generator": lambda: DataLoader(
+        Noisy(), batch_sampler=OwnBatches()
+    ),
     "stream": lambda: DataLoader(Stream(), batch_size=4),
     "list": lambda: [torch.full((4, 2), float(k)) for k in range(6)],
     "two workers": lambda: DataLoader(
