@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib
 import os
 import random
@@ -176,6 +177,7 @@ def run_all(
     waiting = list(enumerate(changes))[::-1]
     running: dict[int, tuple[int, Path, float]] = {}
     runs: dict[int, Run] = {}
+    gc.freeze()  # a collection in a fork would copy the memory of all objects
     with tempfile.TemporaryDirectory() as scratch:
         while waiting or running:
             while waiting and len(running) < jobs:
