@@ -19,16 +19,21 @@ the list (it prints the entry to fill in); or if the list names a mutant that th
 not, because the line has changed.
 
 Run it as ``python tests/snippet_mutants.py [--function NAME] [snippet ...]``, where
-``--function`` tries the mutants of one function or method only. What tests import, but
-for the snippets, is imported once, and every run is a fork, so this needs Linux or
-macOS. A test is left out of a run if it certainly does not reach the changed line:
-if, by coverage, it runs other lines of the snippet, but not this one.
+``--function`` tries the mutants of one function or method only. Every run is a fork, so
+this needs Linux or macOS. Tests are collected once, and a fork gives the functions in
+memory the code of its mutant; only a mutant of what an import runs is imported anew. A
+test is left out of a run if it certainly does not reach the changed line: if, by
+coverage, it runs other lines of the snippet, but not this one. Those that have killed
+mutants of the same function are run first, and slow ones last; before that, each test
+has to pass alone, and all of them in another order.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
+import inspect
 import json
 import os
 import shutil
@@ -44,6 +49,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +58,7 @@ COPIED = ("snippets", "tests", "examples", "pyproject.toml")
 REQUIRED, REQUIRED_IN_EACH = 0.9, 0.85
 FIRST_RUN = 900.0  # seconds
 SLOW = 1.0  # seconds for one test
-NO_TESTS = 5  # the exit status of pytest if it runs none
+FAILED, NO_TESTS = 1, 5  # the exit status of pytest where a test fails, or none is run
 NOT_STARTED = 4, 70  # pytest was called wrongly, or not at all
 # The libraries read this when they are imported, so none is imported at the top.
 SURROUNDINGS = {
@@ -273,17 +279,103 @@ def is_ours(name: str) -> bool:
 
 
 class Selection:
-    """A plugin of pytest that leaves out some tests and runs the slow ones last.
+    """A plugin of pytest that leaves out some tests and runs the costly ones last."""
 
-    Otherwise the order stays, lest a test fail for what another has left behind.
-    """
-
-    def __init__(self, seconds: dict[str, float], unreached: set[str]) -> None:
-        self.seconds, self.unreached = seconds, unreached
+    def __init__(self, snippet: Snippet, unreached: set[str]) -> None:
+        self.snippet, self.unreached = snippet, unreached
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         chosen = [item for item in items if item.nodeid not in self.unreached]
-        items[:] = sorted(chosen, key=lambda i: self.seconds.get(i.nodeid, 0) > SLOW)
+        items[:] = sorted(chosen, key=lambda item: self.snippet.cost(item.nodeid))
+
+
+class Judge:
+    """A plugin of pytest that does not run the tests that it finds, but tries mutants.
+
+    Only mutants of what no import runs: a fork puts their code into memory.
+    """
+
+    def __init__(self, snippet: Snippet, part: slice, mutants: list[Mutant]) -> None:
+        self.snippet, self.part, self.mutants = snippet, part, mutants
+        self.kills: Counter[tuple[str, str]] = Counter()  # of a test, in a function
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Try each mutant, after the tests have passed without any."""
+        import pytest
+
+        functions = functions_of(self.snippet)
+        gc.freeze()  # a collection in a fork would copy the memory of all objects
+        items = sorted(session.items, key=lambda i: self.snippet.cost(i.nodeid))
+        for chosen in [*([item] for item in items[self.part]), items]:
+            start(Path.cwd(), FIRST_RUN, run_items, session, chosen)
+            if wait()[1]:
+                pytest.exit("a test needs another one, or fails as it is", 1)
+        for mutant in self.mutants:
+            chosen = self.selected(items, mutant)
+            work = run_with, functions, self.snippet, mutant, session, chosen
+            status = attempt(self.snippet, mutant, *work)
+            if status == FAILED:
+                killer = Path("failed").read_text("utf-8")
+                self.kills[mutant.function, killer] += 1
+        return True
+
+    def selected(self, items: list[Any], mutant: Mutant) -> list[Any]:
+        """Return the tests that a mutant may concern, the best ones first."""
+        unreached = self.snippet.unreached(mutant.lines)
+        chosen = [item for item in items if item.nodeid not in unreached]
+        return sorted(chosen, key=lambda i: -self.kills[mutant.function, i.nodeid])
+
+
+def run_items(session: Any, items: list[Any]) -> int:
+    """Run tests that pytest has found, up to the first that fails, and name that."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            Path("failed").write_text(item.nodeid, "utf-8")
+            terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+            terminal.summary_errors(), terminal.summary_failures()
+            return FAILED
+    return 0
+
+
+def functions_of(snippet: Snippet) -> dict[tuple[str, int], list[FunctionType]]:
+    """Return the functions of a snippet in memory, by name and line."""
+    found: dict[tuple[str, int], list[FunctionType]] = {}
+    file = str(Path(snippet.file).resolve())
+    for thing in gc.get_objects():
+        if type(thing) is FunctionType and thing.__code__.co_filename == file:
+            code = thing.__code__
+            found.setdefault((code.co_qualname, code.co_firstlineno), []).append(thing)
+    return found
+
+
+def run_with(
+    functions: Mapping[tuple[str, int], list[FunctionType]],
+    snippet: Snippet,
+    mutant: Mutant,
+    session: Any,
+    items: list[Any],
+) -> int:
+    """Run tests after the functions in memory have got the code of a mutant."""
+    file = str(Path(snippet.file).resolve())
+    old, new = (
+        codes(compile(text, file, "exec")) for text in (snippet.source, mutant.source)
+    )
+    for was, becomes in zip(old, new, strict=True):
+        if was != becomes:
+            for function in functions.get((was.co_qualname, was.co_firstlineno), ()):
+                function.__code__ = becomes
+    return run_items(session, items)
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of each function of a module and its classes, in reading order."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            if inner.co_flags & inspect.CO_OPTIMIZED:
+                yield inner
+            else:
+                yield from codes(inner)  # the body of a class
 
 
 def run_pytest(name: str, plugin: object) -> int:
@@ -312,8 +404,13 @@ def record(name: str) -> int:
     return status
 
 
-def start(folder: Path, limit: float, work: Any, *arguments: Any) -> int:
-    """Do some work in a folder, in a new process, and return its number."""
+def start(
+    folder: Path, limit: float, work: Any, *arguments: Any, output: str = "output"
+) -> int:
+    """Do some work in a folder, in a new process, and return its number.
+
+    The limit is in seconds, or 0 for none.
+    """
     sys.stdout.flush()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
@@ -327,9 +424,9 @@ def start(folder: Path, limit: float, work: Any, *arguments: Any) -> int:
         signal.setitimer(signal.ITIMER_REAL, limit)  # its signal ends the process
         os.chdir(folder)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
+        written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(written, 1)
+        os.dup2(written, 2)
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
         status = work(*arguments)
     except BaseException:
@@ -371,6 +468,26 @@ class Snippet:
         """How many mutants were run."""
         return self.killed + len(self.survivors)
 
+    @property
+    def file(self) -> str:
+        """Its file, in each of the folders."""
+        return f"snippets/{self.name}.py"
+
+    def cost(self, test: str) -> tuple[bool, int, float]:
+        """Return what sorts tests so that many mutants fall early."""
+        seconds = self.seconds.get(test, 0)
+        return seconds > SLOW, len(self.reached.get(test, ())), seconds
+
+    def limit(self, mutant: Mutant) -> float:
+        """Return how many seconds the tests of a mutant may take."""
+        unreached = self.unreached(mutant.lines)
+        left = sum(s for test, s in self.seconds.items() if test not in unreached)
+        return 20 + 5 * left
+
+    def is_in_a_function(self, mutant: Mutant) -> bool:
+        """Tell whether no import runs what is changed."""
+        return not self.reached[""] & mutant.lines
+
     def unreached(self, lines: Iterable[int]) -> set[str]:
         """Return the tests that run lines of the snippet, but none of these."""
         lines = set(lines)
@@ -408,11 +525,6 @@ def prepare(name: str, folder: Path) -> Snippet:
     for module in notes["modules"]:
         with suppress(Exception):  # not each name in sys.modules can be imported
             importlib.import_module(module)
-    tests = list(notes["seconds"])
-    for left_out in (tests[1::2], tests[::2]):  # none may need another before it
-        if len(left_out) < len(tests):
-            chosen = Selection(notes["seconds"], set(left_out))
-            run_intact(name, folder, run_pytest, name, chosen)
     source = (folder / "snippets" / f"{name}.py").read_text("utf-8")
     reached = {test: set(lines) for test, lines in notes["reached"].items()}
     if not any(lines for test, lines in reached.items() if test):
@@ -431,38 +543,61 @@ def run_intact(name: str, folder: Path, *work: Any) -> None:
 def judge(snippet: Snippet, chosen: Sequence[Mutant], folders: list[Path]) -> None:
     """Run the tests with each of some mutants, one at a time in each folder."""
     began = time.perf_counter()
-    waiting, running = [*chosen][::-1], {}
-    while waiting or running:
-        while waiting and folders:
-            mutant, folder = waiting.pop(), folders.pop()
-            running[run(snippet, mutant, folder)] = mutant, folder
-        process, status = wait()
-        mutant, folder = running.pop(process)
-        folders.append(folder)
-        note(snippet, mutant, status)
+    running = {}
+    for number, folder in enumerate(folders):
+        part = slice(number, None, len(folders))
+        mutants = sorted(chosen[part], key=snippet.is_in_a_function)
+        work = try_part, snippet, part, mutants
+        running[start(folder, 0, *work, output="report")] = folder, mutants
+    try:
+        while running:
+            process, status = wait()
+            folder, mutants = running.pop(process)
+            note(snippet, mutants, folder, status)
+    finally:
+        for process in running:
+            os.killpg(process, signal.SIGKILL)
+    snippet.survivors.sort(key=lambda mutant: mutant.line)
     snippet.took = time.perf_counter() - began
 
 
-def run(snippet: Snippet, mutant: Mutant, folder: Path) -> int:
-    """Begin to run the tests that a mutant may concern."""
-    (folder / "snippets" / f"{snippet.name}.py").write_text(mutant.source, "utf-8")
-    unreached = snippet.unreached(mutant.lines)
-    left = sum(s for test, s in snippet.seconds.items() if test not in unreached)
-    selection = Selection(snippet.seconds, unreached)
-    return start(folder, 20 + 5 * left, run_pytest, snippet.name, selection)
+def try_part(snippet: Snippet, part: slice, mutants: list[Mutant]) -> int:
+    """Try some mutants, those that an import runs each in a pytest of its own."""
+    in_functions = [mutant for mutant in mutants if snippet.is_in_a_function(mutant)]
+    for mutant in mutants[: len(mutants) - len(in_functions)]:
+        selection = Selection(snippet, snippet.unreached(mutant.lines))
+        attempt(snippet, mutant, run_pytest, snippet.name, selection)
+    return run_pytest(snippet.name, Judge(snippet, part, in_functions))
 
 
-def note(snippet: Snippet, mutant: Mutant, status: int) -> None:
-    """Count a mutant as killed or as a survivor."""
-    exit_status = os.waitstatus_to_exitcode(status)
-    if exit_status in NOT_STARTED:
-        sys.exit(f"the tests of {snippet.name} did not run with {mutant}")
-    if exit_status in (0, NO_TESTS):
-        snippet.survivors.append(mutant)
-        print(f"{snippet.name}, {mutant}", flush=True)
-        return
-    snippet.killed += 1
-    snippet.timed_out += exit_status == -signal.SIGALRM
+def attempt(snippet: Snippet, mutant: Mutant, *work: Any) -> int:
+    """Run tests with a mutant, and write down what became of it."""
+    Path(snippet.file).write_text(mutant.source, "utf-8")
+    start(Path.cwd(), snippet.limit(mutant), *work)
+    status = os.waitstatus_to_exitcode(wait()[1])
+    Path(snippet.file).write_text(snippet.source, "utf-8")
+    with open("verdicts", "a", encoding="utf-8") as verdicts:
+        print(status, file=verdicts)
+    return status
+
+
+def note(
+    snippet: Snippet, mutants: list[Mutant], folder: Path, exit_status: int
+) -> None:
+    """Count the mutants tried in a folder as killed or as survivors."""
+    path = folder / "verdicts"
+    verdicts = [*map(int, path.read_text("utf-8").split())] if path.exists() else []
+    if exit_status or len(verdicts) < len(mutants) or {*NOT_STARTED} & {*verdicts}:
+        for name in ("report", "output"):
+            print((folder / name).read_text("utf-8", "replace"))
+        sys.exit(f"the tests of {snippet.file} did not run: see above")
+    for mutant, status in zip(mutants, verdicts, strict=True):
+        if status in (0, NO_TESTS):
+            snippet.survivors.append(mutant)
+            print(f"{snippet.name}, {mutant}", flush=True)
+        else:
+            snippet.killed += 1
+            snippet.timed_out += status == -signal.SIGALRM
 
 
 # The list of survivors
