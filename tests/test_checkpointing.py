@@ -1816,7 +1816,7 @@ def test_loader_looks_like_the_one_inside():
     with pytest.raises(TypeError):
         len(ResumableLoader(LOADERS["stream"]()))
     assert list(copy.copy(ResumableLoader([1]))) == [1]
-    with pytest.raises(AttributeError, match="^loader$"):
+    with pytest.raises(AttributeError, match=r"^loader$"):
         _ = object.__new__(ResumableLoader).loader
 
 

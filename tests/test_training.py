@@ -1356,8 +1356,11 @@ def emptied(model):
     ("make_optimizer", "words"),
     [
         (emptied, ["lacks 6 parameters", "0.weight, 0.bias, 1.weight)", "freeze"]),
-        (lambda m: SGD(m[4].parameters()), ["lacks 4 parameters", "SGD(model.parameters()"]),
-        (lambda m: Adam(network().parameters()), ["6 of the 6", "Adam(model.parameters()", "(8, 3)"]),
+        (lambda m: SGD(m[4].parameters()), ["lacks 4 parameters", "SGD(model"]),
+        (
+            lambda m: Adam(network().parameters()),
+            ["6 of the 6", "Adam(model", "(8, 3)"],
+        ),
         (
             lambda m: SGD([*m.parameters(), nn.Parameter(torch.ones(7))]),
             ["1 of the 7", "[(7,)]", "another model"],
