@@ -2,7 +2,8 @@
 
 A *mutant* of a snippet is a copy with one small change. It is *killed* if its tests
 fail, and *survives* if they pass. The tests of ``snippets/NAME.py`` are its doctests,
-and all of ``tests/test_NAME*.py``, nothing else.
+and all of ``tests/test_NAME*.py`` but those marked ``slow``, nothing else: what only a
+slow test would notice counts as a survivor.
 
 The changes are those of mutmut, and three of our own: a call or a ``raise`` that stands
 alone is dropped, a condition without a comparison is turned around, and of a sentence
@@ -387,7 +388,7 @@ def run_pytest(name: str, plugin: object) -> int:
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *quiet]
     own = sorted(Path("tests").glob(f"test_{name}*.py"))
     files = [*map(str, own), f"snippets/{name}.py"]
-    return int(pytest.main([*options, "-m", "not gpu", *files], [plugin]))
+    return int(pytest.main([*options, "-m", "not gpu and not slow", *files], [plugin]))
 
 
 def record(name: str) -> int:

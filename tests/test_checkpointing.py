@@ -764,6 +764,7 @@ def test_folders_links_and_permissions(tmp_path):
         save_checkpoint(path / "file.pt", epoch=1)
 
 
+@pytest.mark.slow
 def test_killed_while_saving(tmp_path):
     """After each of many kills, the file is one of the two last complete ones."""
     path = tmp_path / "run.pt"
@@ -802,6 +803,7 @@ def test_killed_while_saving(tmp_path):
     assert outcomes["left"] > KILLS / 10, "too few kills hit the writing"
 
 
+@pytest.mark.slow
 def test_readers_and_writers_at_the_same_time(path):
     """Whoever reads while others write gets one complete checkpoint."""
     errors, counts = [], Counter()

@@ -944,6 +944,7 @@ def test_the_workers_read(workers, found):
     assert set(torch.cat(run).tolist()) == found
 
 
+@pytest.mark.slow
 def test_workers_may_be_spawned():
     """What goes to a worker can be pickled."""
     before = multiprocessing.get_start_method(allow_none=True)

@@ -1205,6 +1205,7 @@ def torchvision_inputs(name):
     return [(1, 3, side, side)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", torchvision.models.list_models())
 def test_trace_shapes_of_every_torchvision_model(name):
     """Its outputs, all its parameters, each once, and a row for each of its layers."""

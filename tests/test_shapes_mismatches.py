@@ -162,6 +162,7 @@ def plant(name, generator):
     return model, inputs, (path, expected, given)
 
 
+@pytest.mark.slow
 def test_a_hundred_planted_mismatches_are_found():
     """Path, expected and given size are those planted, and the message says what fits.
 

@@ -14,6 +14,7 @@ from snippets.training import TrainingError, fit
 from tests.pages import ROOT
 from tests.training_processes import PROCESSES, all_runs
 
+pytestmark = pytest.mark.slow
 PROGRAM = ROOT / "tests" / "training_processes.py"
 RUNS = [
     "shares of each batch",

@@ -336,6 +336,7 @@ def train_in_child(path, make_train_loader):
         os._exit(code)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are of POSIX")
 @pytest.mark.parametrize("make_train_loader", [shuffled, in_memory])
