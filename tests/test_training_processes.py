@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import traceback
+import warnings
+from contextlib import nullcontext
+from datetime import timedelta
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from snippets.training import TrainingError, fit
 from tests.pages import ROOT
 from tests.training_processes import PROCESSES, all_runs
 
-pytestmark = pytest.mark.slow
 PROGRAM = ROOT / "tests" / "training_processes.py"
 RUNS = [
     "shares of each batch",
@@ -29,10 +34,8 @@ RUNS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Run everything under ``torchrun`` and return the folder of results."""
-    folder = tmp_path_factory.mktemp("processes")
+def run_with_torchrun(folder):
+    """Run everything in new processes, as users do."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-W", "error", "-m", "torch.distributed.run"),
@@ -49,6 +52,54 @@ def folder(tmp_path_factory):
     assert process.returncode == 0, printed
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def run_in_forks(folder):
+    """Run everything in forks of this process, which saves them the imports."""
+    store = f"file://{folder}.store"
+    children = set()
+    for rank in range(PROCESSES):
+        child = os.fork()
+        if child == 0:
+            run_as(rank, store, folder)
+        children.add(child)
+    failed = False
+    while children:
+        child, status = os.wait()
+        children.remove(child)
+        if status and not failed:
+            failed = True
+            for other in children:  # which would wait for this one
+                os.kill(other, signal.SIGKILL)
+    assert not failed, "see above what went wrong"
+
+
+def run_as(rank, store, folder):
+    """Run everything as one of some processes, and end this process."""
+    code = 1
+    try:
+        torch.set_num_threads(1)  # a fork lacks the threads of its parent
+        limit = timedelta(seconds=60)
+        dist.init_process_group("gloo", store, limit, PROCESSES, rank)
+        torch.save(all_runs(folder), folder / f"rank{rank}.pt")
+        dist.barrier()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[run_in_forks, pytest.param(run_with_torchrun, marks=pytest.mark.slow)],
+)
+def folder(request, tmp_path_factory):
+    """Run everything in several processes and return the folder of results."""
+    folder = tmp_path_factory.mktemp("processes")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
+        request.param(folder)
     return folder
 
 
@@ -95,12 +146,19 @@ def test_nothing_is_left_behind(results, folder):
     assert left == ["rank0.pt", "rank1.pt", "run.pt"]
 
 
-def test_processes_that_are_not_connected_are_refused(monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "rank", "refused"),
+    [("2", "0", True), ("3", "1", True), ("1", "0", False), ("2", None, False)],
+)
+def test_processes_that_are_not_connected_are_refused(monkeypatch, size, rank, refused):
     """Else each would train a model of its own, and nobody would notice."""
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", size)
+    monkeypatch.delenv("RANK", raising=False)
+    if rank:
+        monkeypatch.setenv("RANK", rank)
     model = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     batches = [(torch.ones(1, 1), torch.ones(1, 1))]
-    with pytest.raises(TrainingError, match="init_process_group"):
+    said = rf"one of {size} processes that are not connected: .*init_process_group\(\)"
+    with pytest.raises(TrainingError, match=said) if refused else nullcontext():
         fit(model, batches, nn.MSELoss(), optimizer, epochs=1)
