@@ -308,7 +308,7 @@ class Judge:
         gc.freeze()  # a collection in a fork would copy the memory of all objects
         items = sorted(session.items, key=lambda i: self.snippet.cost(i.nodeid))
         for chosen in [*([item] for item in items[self.part]), items]:
-            start(Path.cwd(), FIRST_RUN, run_items, session, chosen)
+            start(Path.cwd(), FIRST_RUN, run_items, self.snippet, session, chosen)
             if wait()[1]:
                 pytest.exit("a test needs another one, or fails as it is", 1)
         for mutant in self.mutants:
@@ -327,9 +327,12 @@ class Judge:
         return sorted(chosen, key=lambda i: -self.kills[mutant.function, i.nodeid])
 
 
-def run_items(session: Any, items: list[Any]) -> int:
+def run_items(snippet: Snippet, session: Any, items: list[Any]) -> int:
     """Run tests that pytest has found, up to the first that fails, and name that."""
     for item, following in zip(items, [*items[1:], None], strict=True):
+        # A loop without an end is cut short: the limit is that of this test alone.
+        limit = 10 + 10 * snippet.seconds.get(item.nodeid, 0)
+        signal.setitimer(signal.ITIMER_REAL, limit)
         session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if session.testsfailed:
             Path("failed").write_text(item.nodeid, "utf-8")
@@ -366,7 +369,7 @@ def run_with(
         if was != becomes:
             for function in functions.get((was.co_qualname, was.co_firstlineno), ()):
                 function.__code__ = becomes
-    return run_items(session, items)
+    return run_items(snippet, session, items)
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
