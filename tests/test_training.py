@@ -8,6 +8,7 @@ import re
 from collections import UserDict, namedtuple
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -236,8 +237,11 @@ def test_gradients_are_clipped_as_in_the_plain_loop(clip):
     plain_loop(first, as_list(), CROSS_ENTROPY, sgd(first), clip=clip)
     torch.manual_seed(7)
     train(second, clip_grad_norm=clip)
+    third = network()
+    torch.manual_seed(7)
+    train_epoch(third, as_list(), CROSS_ENTROPY, sgd(third), clip_grad_norm=clip)
     first.train()
-    assert state(first) == state(second)
+    assert state(first) == state(second) == state(third)
 
 
 def test_what_is_clipped_is_the_gradient_of_the_whole_window():
@@ -274,8 +278,27 @@ def test_a_loss_with_parameters_of_its_own_learns_too():
     both = SGD([*model.parameters(), *scale.parameters()], lr=0.1)
     train(model, loss_fn=Scaled(), optimizer=both)
     assert not torch.equal(scale.weight, before)
+    after = scale.weight.clone()
+    train_epoch(model, as_list(), Scaled(), both)
+    assert not torch.equal(scale.weight, after)
     with refused(TrainingError, "lacks 1 parameters", "loss_fn.scale.weight"):
         train(model, loss_fn=Scaled())
+
+
+def test_a_loss_may_be_an_object_without_a_hash():
+    """What compares by value cannot be looked up among the known losses."""
+
+    @dataclass
+    class Weighted:
+        weight: float
+
+        def __call__(self, outputs, targets):
+            return self.weight * F.cross_entropy(outputs, targets)
+
+    model, plain = linear(), linear()
+    train(model, loss_fn=Weighted(0.5))
+    train(plain, optimizer=sgd(plain, lr=0.05))
+    torch.testing.assert_close(model.weight, plain.weight)
 
 
 def test_lazy_layers_get_their_shape_from_the_first_batch():
@@ -441,7 +464,8 @@ def test_accuracy_of_logits_asks_which_are_above_zero(shape, dtype):
 )
 def test_accuracy_refuses_other_shapes(outputs, targets):
     """One column of scores is no choice between classes, so (N, 1) is refused too."""
-    with refused(ValueError, str(outputs), str(targets), "(N, C, ...) with C > 1"):
+    words = str(outputs), str(targets), "(N, C, ...) with C > 1", "or the same twice"
+    with refused(ValueError, *words):
         accuracy(torch.ones(outputs), torch.ones(targets))
 
 
@@ -1295,6 +1319,27 @@ def test_arguments_of_the_wrong_kind_are_refused(options, error, words):
 
 
 @pytest.mark.parametrize(
+    "call",
+    [
+        lambda found: train_epoch(linear(), found, CROSS_ENTROPY, SGD([X.clone()], 1)),
+        lambda found: evaluate(linear(), found, CROSS_ENTROPY),
+        lambda found: predict(linear(), found),
+    ],
+    ids=["train_epoch", "evaluate", "predict"],
+)
+def test_the_parts_of_fit_have_one_loader(call):
+    """They refuse what is none by the name that it has there, before all else."""
+    with refused(TypeError, "loader is a int"):
+        call(5)
+
+
+def test_predict_refuses_a_loader_that_is_used_up():
+    """There is nothing to put one after another."""
+    with refused(TrainingError, "the loader gave no batches"):
+        predict(linear(), iter([]))
+
+
+@pytest.mark.parametrize(
     ("options", "error"),
     [
         ({"accumulate": 0}, ValueError),
@@ -1582,6 +1627,16 @@ def test_evaluation_refuses_a_loss_that_is_not_finite():
     words = ["nan in evaluation", "in the inputs of the batch, row 7"]
     with unchanged(model), refused(TrainingError, *words):
         evaluate(model, found, CROSS_ENTROPY)
+
+
+def test_evaluation_looks_for_the_cause_in_targets_and_outputs_too():
+    """Targets that are not finite, and outputs too large for the loss."""
+    model = linear(3, 1)
+    bad = with_value(VAL_X[:, :1], (4, 0), INF)
+    with refused(TrainingError, "inf in evaluation", "in the targets of the batch"):
+        evaluate(model, [(VAL_X, bad)], SQUARED)
+    with refused(TrainingError, "the loss itself, of outputs as large as 1e+25"):
+        evaluate(nn.Identity(), [(torch.full((2, 1), 1e25), VAL_X[:2, :1])], SQUARED)
 
 
 class BadGradient(torch.autograd.Function):
@@ -1968,6 +2023,18 @@ def test_bfloat16_gives_the_weights_of_the_plain_loop_with_autocast():
     assert seen == [torch.bfloat16] * 18
     predict(model, as_list())
     assert seen[-1] == torch.float32
+    assert predict(model, as_list(), autocast=torch.float16).dtype == torch.float16
+
+
+def test_an_accidental_broadcast_is_refused_under_autocast_too():
+    """The first step is watched whatever it computes in."""
+    with refused(TrainingError, "(4, 1)", "(4,)"):
+        train(
+            linear(3, 1),
+            found=batches(X, X[:, 0]),
+            loss_fn=mean_square,
+            autocast=torch.bfloat16,
+        )
 
 
 def half_precision_loop(model, loader, optimizer, scheduler):
@@ -2016,6 +2083,20 @@ def test_float16_scales_and_a_step_that_overflows_is_skipped():
     assert 0 < len(ours[2]) < len(FAR)
     assert ours[1].last_epoch == len(ours[2]) == len(theirs[2])
     assert frozen_copy(model.state_dict()) == frozen_copy(plain.state_dict())
+
+
+def test_float16_scales_on_the_device_of_the_model(monkeypatch):
+    """A scaler for another device would do nothing."""
+    places = []
+    scaler = torch.amp.GradScaler
+
+    def noted(place):
+        places.append(place)
+        return scaler(place)
+
+    monkeypatch.setattr(torch.amp, "GradScaler", noted)
+    train(linear(3, 1), found=FAR, loss_fn=SQUARED, autocast=torch.float16)
+    assert places == ["cpu"]
 
 
 def test_train_epoch_goes_on_with_the_scale_of_its_scaler():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import signal
@@ -156,8 +157,11 @@ def test_finished_run_returns_its_history(tmp_path):
     checkpoint = Checkpoint(tmp_path / "run.pt")
     first = run(shuffled, checkpoint)
     whole = "holds 4 of 4 epochs, so nothing is trained: raise epochs, or .*=False$"
-    with pytest.warns(UserWarning, match=whole):
+    with pytest.warns(UserWarning, match=whole) as caught:
         second = run(shuffled, checkpoint, kill_at=1)
+    lines, start = inspect.getsourcelines(run)
+    assert caught[0].filename == __file__
+    assert start <= caught[0].lineno < start + len(lines), "where fit was called"
     assert_same(second, first)
 
 
@@ -284,6 +288,63 @@ def test_ctrl_c_saves_and_goes_on_later(moment, tmp_path):
     assert len(calls) == (15 if moment == "step" else 24)
     assert signal.getsignal(signal.SIGINT) is usual
     assert_same(train(accuracy, checkpoint=checkpoint), train(accuracy))
+
+
+class EndsWorkers:
+    """A loader whose workers Ctrl-C ends first, as a terminal's does."""
+
+    def __init__(self, loader, at):
+        self.loader, self.at, self.given = loader, at, 0
+
+    def __iter__(self):
+        for batch in self.loader:
+            if self.given == self.at:
+                self.at = None
+                os.kill(os.getpid(), signal.SIGINT)
+                raise RuntimeError("DataLoader worker exited unexpectedly")
+            self.given += 1
+            yield batch
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_ctrl_c_that_ends_the_workers_saves_too(tmp_path):
+    """Between two steps, what has been done so far is kept."""
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    with pytest.raises(KeyboardInterrupt, match=r"saved in .*run\.pt, epoch 2; "):
+        run(lambda: EndsWorkers(shuffled(), at=9), checkpoint)
+    whole = run(lambda: EndsWorkers(shuffled(), at=None))
+    resumed = run(lambda: EndsWorkers(shuffled(), at=None), checkpoint)
+    assert_same(resumed, whole)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_ctrl_c_that_ends_the_workers_within_a_step(tmp_path):
+    """With batches that have not made a step yet, the last save stays as it is."""
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    loader = EndsWorkers(shuffled(), at=9)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(lambda: loader, checkpoint, accumulate=4)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    whole = run(lambda: EndsWorkers(shuffled(), at=None), accumulate=4)
+    again = run(lambda: EndsWorkers(shuffled(), None), checkpoint, accumulate=4)
+    assert_same(again, whole)
+
+
+def test_an_error_of_the_loader_is_no_ctrl_c(tmp_path):
+    """It comes out as it is, and nothing of the epoch is saved."""
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+
+    def broken():
+        yield from as_list()[:2]
+        raise RuntimeError("no such file")
+
+    class Broken:
+        def __iter__(self):
+            return broken()
+
+    with pytest.raises(RuntimeError, match="no such file"):
+        run(Broken, checkpoint)
+    assert not checkpoint.exists()
 
 
 @pytest.mark.usefixtures("_ctrl_c")

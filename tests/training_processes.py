@@ -32,13 +32,15 @@ PROCESSES = 2
 class Branching(nn.Module):
     """A network with a layer that takes part in no forward pass."""
 
-    def __init__(self):
+    def __init__(self, normed=False):
         super().__init__()
+        norm = nn.BatchNorm1d(4, dtype=torch.float64)
+        self.norm = norm if normed else nn.Identity()
         self.used = nn.Linear(4, 3, dtype=torch.float64)
         self.unused = nn.Linear(4, 3, dtype=torch.float64)
 
     def forward(self, inputs):
-        return self.used(inputs)
+        return self.used(self.norm(inputs))
 
 
 def in_memory(rows=ROWS):
@@ -72,10 +74,22 @@ def sampled():
     return DataLoader(dataset, BATCH // PROCESSES, sampler=sampler)
 
 
-def train(loader, *, loss_fn=None, wrap=False, seed=0, **options):
+class Shares:
+    """Batches of which the second has one row, so that a process has none of it."""
+
+    def __iter__(self):
+        rank, size = 0, 1
+        if dist.is_initialized():
+            rank, size = dist.get_rank(), dist.get_world_size()
+        for rows in torch.arange(ROWS).split([8, 1, 8, 16]):
+            mine = rows[rank::size]
+            yield INPUTS[mine], TARGETS[mine]
+
+
+def train(loader, *, loss_fn=None, wrap=False, seed=0, normed=False, **options):
     """Return the trained weights, the history, and what `evaluate` measures."""
     torch.manual_seed(seed)
-    model = Branching()
+    model = Branching(normed)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01
     )
@@ -123,6 +137,9 @@ def all_runs(folder):
         "DistributedDataParallel": train(in_memory(32), wrap=True),
         "other weights at the start": train(in_memory(), seed=rank),
         "resumed": killed_and_resumed(folder),
+        "no row in between": train(Shares(), val_loader=Shares()),
+        "no row of several": train(Shares(), accumulate=3),
+        "running statistics": train(in_memory(32), normed=True),
     }
 
 
