@@ -61,6 +61,7 @@ FIRST_RUN = 900.0  # seconds
 SLOW = 1.0  # seconds for one test
 FAILED, NO_TESTS = 1, 5  # the exit status of pytest where a test fails, or none is run
 NOT_STARTED = 4, 70  # pytest was called wrongly, or not at all
+SURVIVED = 0, NO_TESTS, *NOT_STARTED
 # The libraries read this when they are imported, so none is imported at the top.
 SURROUNDINGS = {
     "OMP_NUM_THREADS": "1",
@@ -329,12 +330,16 @@ class Judge:
 
 def run_items(snippet: Snippet, session: Any, items: list[Any]) -> int:
     """Run tests that pytest has found, up to the first that fails, and name that."""
+    hook = session.config.hook
     for item, following in zip(items, [*items[1:], None], strict=True):
         # A loop without an end is cut short: the limit is that of this test alone.
         limit = 10 + 10 * snippet.seconds.get(item.nodeid, 0)
         signal.setitimer(signal.ITIMER_REAL, limit)
-        session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if session.testsfailed:
+        interrupted = True  # unless it comes back: pytest hands on a KeyboardInterrupt
+        with suppress(KeyboardInterrupt):
+            hook.pytest_runtest_protocol(item=item, nextitem=following)
+            interrupted = False
+        if session.testsfailed or interrupted:
             Path("failed").write_text(item.nodeid, "utf-8")
             terminal = session.config.pluginmanager.get_plugin("terminalreporter")
             terminal.summary_errors(), terminal.summary_failures()
@@ -489,8 +494,14 @@ class Snippet:
         return 20 + 5 * left
 
     def is_in_a_function(self, mutant: Mutant) -> bool:
-        """Tell whether no import runs what is changed."""
-        return not self.reached[""] & mutant.lines
+        """Tell whether no import runs what is changed, so that memory can be."""
+        if self.reached[""] & mutant.lines:
+            return False
+        old, new = (
+            [code.co_freevars for code in codes(compile(text, self.file, "exec"))]
+            for text in (self.source, mutant.source)
+        )
+        return old == new
 
     def unreached(self, lines: Iterable[int]) -> set[str]:
         """Return the tests that run lines of the snippet, but none of these."""
@@ -591,14 +602,15 @@ def note(
     """Count the mutants tried in a folder as killed or as survivors."""
     path = folder / "verdicts"
     verdicts = [*map(int, path.read_text("utf-8").split())] if path.exists() else []
-    if exit_status or len(verdicts) < len(mutants) or {*NOT_STARTED} & {*verdicts}:
+    if exit_status or len(verdicts) < len(mutants):
         for name in ("report", "output"):
             print((folder / name).read_text("utf-8", "replace"))
         sys.exit(f"the tests of {snippet.file} did not run: see above")
     for mutant, status in zip(mutants, verdicts, strict=True):
-        if status in (0, NO_TESTS):
+        if status in SURVIVED:
             snippet.survivors.append(mutant)
-            print(f"{snippet.name}, {mutant}", flush=True)
+            began = "" if status not in NOT_STARTED else ", whose tests did not start"
+            print(f"{snippet.name}{began}, {mutant}", flush=True)
         else:
             snippet.killed += 1
             snippet.timed_out += status == -signal.SIGALRM
