@@ -11,6 +11,7 @@ import random
 import re
 import weakref
 from collections import OrderedDict, namedtuple
+from dataclasses import FrozenInstanceError
 from unittest import mock
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_conv_output_size_refuses_what_no_layer_takes(options, message):
         conv_output_size(**{"size": 4, "kernel_size": 2, **options})
 
 
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "padding", "dilation"])
+def test_conv_output_size_wants_as_many_numbers_as_dimensions(name):
+    """The error names the option and both counts."""
+    said = f"^{name} has 3 numbers, size has 2: give one number, or one for each dim"
+    with pytest.raises(ValueError, match=f"{said}ension$"):
+        conv_output_size(**{"size": (9, 9), "kernel_size": 2, name: (1, 1, 1)})
+
+
+def test_conv_output_size_says_how_much_room_there_is():
+    """Both sides of the padding are counted."""
+    with pytest.raises(ValueError, match=r"into a size of 6 \(size=2, padding=2\): "):
+        conv_output_size(2, 9, padding=2)
+
+
 # -------------------------------------------------------------------------- check_shape
 
 
@@ -181,7 +196,12 @@ def test_check_shape_binds_names_across_calls():
         ((5,), "a b", 'match "a b": it has 1 dimensions, but the pattern has 2'),
         ((5, 6, 7), "a b", "it has 3 dimensions, but the pattern has 2"),
         ((5,), "a ... b", "it has 1 dimensions, but the pattern has at least 2"),
-        ((5,), "a-b", '"a-b" in the pattern "a-b" is no number, name'),
+        (
+            (5,),
+            "a-b",
+            '"a-b" in the pattern "a-b" is no number, name, "_" or "...": write the '
+            "dimensions with spaces between them",
+        ),
         ((5,), "-5", '"-5" in the pattern'),
         ((5,), "²", '"²" in the pattern'),
         ((5,), "... ...", '"..." more than once'),
@@ -622,7 +642,8 @@ def test_multiply_adds_of_a_bilinear_layer_follow_the_formula():
 )
 def test_multiply_adds_of_recurrent_layers_follow_the_formula(layer, shape, expected):
     """Each step multiplies each weight matrix once for each sequence of the batch."""
-    assert trace_shapes(layer, shape)[0].multiply_adds == expected
+    counted = trace_shapes(layer, shape)[0].multiply_adds
+    assert counted == expected and type(counted) is int
 
 
 # --------------------------------------------------------------------------- mismatches
@@ -647,6 +668,10 @@ MISMATCHES = [
     (nn.LayerNorm((3, 4)), (2, 3, 5), (3, 4), (3, 5), "LayerNorm((3, 5)) would fit"),
     (nn.LSTM(3, 4), (5, 2, 6), 3, 6, "LSTM(input_size=6, ...) would fit"),
     (nn.GRUCell(3, 4), (2, 6), 3, 6, "GRUCell(input_size=6, ...) would fit"),
+    (nn.Linear(5, 2), (6,), 5, 6, "Linear(in_features=6, ...) would fit"),
+    (nn.BatchNorm1d(3), (2, 5), 3, 5, "BatchNorm1d(num_features=5, ...) would"),
+    (nn.Conv2d(3, 4, 1), (2, 5), 4, 2, "2 more), but its input of shape (2, 5) has 2"),
+    (nn.LayerNorm(3), (2, 5), (3,), (5,), "input of shape (2, 5) ends in (5,)"),
 ]
 
 
@@ -673,7 +698,7 @@ def test_a_mismatch_says_where_and_what_would_fit(
 def test_a_mismatch_of_a_layer_with_two_inputs_is_that_of_the_first():
     """Bilinear layers are held to their first size, as attention is to its query."""
     with pytest.raises(ShapeError, match="in1_features=6") as caught:
-        trace_shapes(nn.Bilinear(5, 6, 2), (4, 6), (4, 6))
+        trace_shapes(nn.Bilinear(5, 6, 2), (4, 5, 6), (4, 5, 6))
     assert (caught.value.path, caught.value.previous) == ("", None)
     with pytest.raises(ShapeError, match="embed_dim=6") as caught:
         trace_shapes(Attention(), *[(4, 2, 6)] * 3)
@@ -700,6 +725,10 @@ def test_a_wrong_dtype_is_found_though_the_meta_device_lets_it_pass(layer, x, ex
         trace_shapes(wrong_network(layer), x)
     assert caught.value.path == "body.layer"
     assert (caught.value.expected, caught.value.given) == (expected, x.dtype)
+    advice = f"Convert the input with .to({expected}), or the model."
+    if isinstance(layer, nn.Embedding):
+        advice = "A tensor such as torch.zeros((2, 3), dtype=torch.int64) would fit."
+    assert str(caught.value).endswith(advice)
     with pytest.raises(RuntimeError):
         layer.eval()(x)
 
@@ -1071,6 +1100,194 @@ def test_errors_of_other_kinds_keep_their_type_and_gain_a_place():
     assert caught.value.__notes__ == ["trace_shapes: in (model) (Linear)"]
 
 
+class Named(nn.Module):
+    """Calls its layers by keyword."""
+
+    def __init__(self, features=4):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.second = nn.Linear(features, 2)
+
+    def forward(self, *, x):
+        return self.second(input=self.first(input=x))
+
+
+def test_inputs_given_by_keyword_count_too():
+    """In the rows, in multiply-adds, and in the search for a mismatch."""
+    table = trace_shapes(Named(), x=(5, 3))
+    assert table[0].input == {"x": (5, 3)}
+    assert [row.multiply_adds for row in table] == [None, 60, 40]
+    with pytest.raises(ShapeError) as caught:
+        trace_shapes(Named(6), x=(5, 3))
+    error = caught.value
+    assert (error.path, error.previous) == ("second", "first")
+    assert (error.expected, error.given) == (6, 4)
+    with pytest.raises(ShapeError, match="expects an input of dtype") as caught:
+        trace_shapes(Named(), x=torch.zeros(5, 3, dtype=torch.float64))
+    assert caught.value.path == "first"
+
+
+def test_everything_stands_on_the_meta_device_at_first():
+    """Inputs of all kinds, lazy layers and new tensors, so that one run is enough."""
+    devices = []
+
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lazy = nn.LazyLinear(3, dtype=torch.float64)
+            self.norm = nn.BatchNorm1d(3, dtype=torch.float64)
+
+        def forward(self, x, pair, *, scale):
+            new = torch.ones(3, dtype=torch.float64)
+            out = self.norm(self.lazy(x)) * scale + new + pair["a"][0]
+            given = (x, pair["a"][0], scale, new, self.lazy.weight, out)
+            devices.append([tensor.device.type for tensor in given])
+            assert self.lazy.weight.dtype == torch.float64
+            return out
+
+    x, a, scale = torch.ones(5, 4), torch.ones(5, 3), torch.ones(3)
+    pair = {"a": [a.double()]}
+    table = trace_shapes(Watched(), x.double(), pair, scale=scale.double())
+    assert table[0].output == (5, 3)
+    assert devices == [["meta"] * 6]
+
+
+def test_parameters_that_cannot_learn_are_copied():
+    """Whole numbers have no gradient, and torch refuses to be asked for one."""
+    layer = nn.Linear(3, 2)
+    layer.steps = nn.Parameter(torch.zeros(2, dtype=torch.int64), requires_grad=False)
+    assert trace_shapes(layer, (4, 3))[0].parameters == 10
+
+
+def test_inputs_that_are_no_tensors_are_copied_whole():
+    """A forward pass may change what it is given."""
+
+    class Settings:
+        def __init__(self):
+            self.seen = []
+
+    class Counts(nn.Module):
+        def forward(self, x, settings):
+            settings.seen.append(1)
+            return x
+
+    settings = Settings()
+    trace_shapes(Counts(), (2, 3), settings)
+    assert settings.seen == []
+
+
+class LooksAtValues(nn.Module):
+    """Needs a run with real numbers, and keeps them."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = [seen]  # in a list, which the copy of the model shares
+
+    def __deepcopy__(self, memo):
+        return LooksAtValues(self.seen[0])
+
+    def forward(self, x):
+        normed = nn.functional.batch_norm(x, torch.zeros(3), torch.full((3,), 4.0))
+        if x.sum() > 0:
+            self.seen[0].append((x.clone(), normed.clone()))
+        return normed
+
+
+def test_a_real_run_has_different_numbers_always_the_same():
+    """They come from a seed of their own, and layers compute with them in earnest."""
+    seen = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        trace_shapes(LooksAtValues(seen), (5, 3))
+    (first, normed), (second, _) = seen
+    assert torch.equal(first, second) and first.unique().numel() == first.numel()
+    torch.testing.assert_close(normed, first / (4 + 1e-5) ** 0.5)
+
+
+def test_a_product_that_fails_with_real_numbers_has_its_sizes_too():
+    """There torch says it in other words than on the meta device."""
+
+    class Product(nn.Module):
+        def forward(self, x):
+            if x.sum() > 0:
+                x = x @ torch.ones(5, 2)
+            return x
+
+    with pytest.raises(ShapeError, match="cannot be multiplied") as caught:
+        trace_shapes(Product(), (3, 4))
+    assert (caught.value.expected, caught.value.given) == (5, 4)
+
+
+def test_what_is_not_understood_is_said_as_torch_says_it():
+    """Without sizes, and with one full stop."""
+
+    class Odd(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("odd sizes.")
+
+    with pytest.raises(ShapeError) as caught:
+        trace_shapes(nn.Sequential(nn.Identity(), Odd()), (2, 3))
+    error = caught.value
+    assert str(error).startswith("1 (Odd) stopped: odd sizes. The layer before it is 0")
+    assert str(error).endswith("with output (2, 3).")
+    assert (error.expected, error.given) == (None, None)
+    assert ShapeError("said").path == ""
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError])
+def test_a_hook_that_fails_before_the_first_layer_is_no_layer(kind):
+    """Then the place is the model."""
+
+    def fail(*_):
+        raise kind("a hook")
+
+    model = nn.Linear(3, 2)
+    model.register_forward_pre_hook(fail)
+    with pytest.raises((ShapeError, KeyError)) as caught:
+        trace_shapes(model, (4, 3))
+    if kind is KeyError:
+        assert caught.value.__notes__ == ["trace_shapes: in the model"]
+    else:
+        said = "the model stopped before its first layer: a hook"
+        assert str(caught.value) == said
+
+
+def test_a_layer_with_a_forward_of_its_own_is_not_blamed_for_another_operation():
+    """What it does first to its input, nobody knows."""
+
+    class Slices(nn.Linear):
+        def forward(self, x):
+            return x[..., :3] @ torch.ones(4, 2)
+
+    with pytest.raises(ShapeError) as caught:
+        trace_shapes(Slices(3, 2), (2, 5))
+    assert (caught.value.expected, caught.value.given) == (4, 3)
+
+
+def test_an_uncalled_module_with_parameters_of_its_own_has_a_row():
+    """Also where it holds other modules."""
+
+    class Scaled(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.ReLU())
+            self.scale = nn.Parameter(torch.ones(7))
+
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = Scaled()
+
+        def forward(self, x):
+            return x
+
+    rows = trace_shapes(Unused(), (2, 3))
+    assert [(r.path, r.parameters, r.called) for r in rows] == [
+        ("", 0, True),
+        ("part", 7, False),
+        ("part.0", 0, False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
@@ -1133,6 +1350,7 @@ def test_the_table_prints_a_line_for_each_row():
         *("Layer", "Type", "Input", "Output", "Parameters", "Multiply-adds"),
     ]
     assert set(lines[1]) == {"-"} and len(lines[1]) == max(map(len, lines[:-2]))
+    assert not any(line.endswith(" ") for line in lines)
     assert len(lines) == 2 + len(table) + 2
     assert lines[2].split() == ["(model)", "Residual", *["(5,", "6)"] * 2, "6", "-"]
     assert lines[8].split() == ["unused.0", "Linear", "not", "called", "63", "-"]
@@ -1148,6 +1366,16 @@ def test_the_table_shows_as_html():
     assert "<td>{&lt;k&gt;: None}</td><td>1,234</td><td>5,678</td></tr>" in text
     assert "Parameters: 1,234<br>Multiply-adds where known: 5,678</caption>" in text
     assert text.count("<tr>") == 2 and text.count("<th>") == 6
+    two = ShapeTable([row, row])._repr_html_()
+    assert "</th><th>" in two and "</td></tr><tr><td>" in two and "XX" not in two
+
+
+def test_a_row_cannot_be_changed():
+    """It is what was measured; unless told otherwise, of a layer that was called."""
+    row = ShapeRow("", "Linear", (1,), (1,), 2, 3)
+    assert row.called is True
+    with pytest.raises(FrozenInstanceError):
+        row.parameters = 1
 
 
 # ------------------------------------------------------------------- real architectures
