@@ -643,7 +643,7 @@ def test_multiply_adds_of_a_bilinear_layer_follow_the_formula():
 def test_multiply_adds_of_recurrent_layers_follow_the_formula(layer, shape, expected):
     """Each step multiplies each weight matrix once for each sequence of the batch."""
     counted = trace_shapes(layer, shape)[0].multiply_adds
-    assert counted == expected and type(counted) is int
+    assert counted == expected and type(counted) is type(expected)
 
 
 # --------------------------------------------------------------------------- mismatches
