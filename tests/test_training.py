@@ -1841,6 +1841,17 @@ def test_classes_that_do_not_fit_are_refused(loss_fn, targets, words):
         evaluate(model, [(X, targets)], loss_fn)
 
 
+def test_ignored_classes_are_not_among_those_that_do_not_fit():
+    """The range that the message tells is that of the others."""
+    targets = with_value(with_value(Y, 5, 7), 6, 255)
+    with refused(TrainingError, "from 0 to 7"):
+        train(
+            linear(),
+            found=[(X, targets)],
+            loss_fn=nn.CrossEntropyLoss(ignore_index=255),
+        )
+
+
 @pytest.mark.parametrize(
     ("targets", "loss_fn"),
     [

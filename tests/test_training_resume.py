@@ -6,6 +6,7 @@ import inspect
 import os
 import random
 import signal
+import threading
 import time
 import warnings
 from itertools import pairwise
@@ -310,8 +311,15 @@ class EndsWorkers:
 def test_ctrl_c_that_ends_the_workers_saves_too(tmp_path):
     """Between two steps, what has been done so far is kept."""
     checkpoint = Checkpoint(tmp_path / "run.pt")
-    with pytest.raises(KeyboardInterrupt, match=r"saved in .*run\.pt, epoch 2; "):
-        run(lambda: EndsWorkers(shuffled(), at=9), checkpoint)
+    first = []
+    said = r"saved in .*run\.pt, epoch 2; the same call of fit goes on there$"
+    with pytest.raises(KeyboardInterrupt, match=said):
+        run(
+            lambda: EndsWorkers(shuffled(), at=9),
+            checkpoint,
+            on_epoch_end=lambda _: first.append(checkpoint.path.read_bytes()),
+        )
+    assert [checkpoint.path.read_bytes()] != first, "three steps have been saved since"
     whole = run(lambda: EndsWorkers(shuffled(), at=None))
     resumed = run(lambda: EndsWorkers(shuffled(), at=None), checkpoint)
     assert_same(resumed, whole)
@@ -352,9 +360,14 @@ def test_second_ctrl_c_does_not_wait(tmp_path):
     """Whoever presses Ctrl-C twice wants to leave now; the old file stays."""
     checkpoint = Checkpoint(tmp_path / "run.pt")
 
+    calls = []
+
     def interrupt(outputs, targets):
         os.kill(os.getpid(), signal.SIGINT)
+        calls.append("once")
         os.kill(os.getpid(), signal.SIGINT)
+        calls.append("twice")
+        return 0.0
 
     model = nn.Linear(6, 3)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -368,7 +381,51 @@ def test_second_ctrl_c_does_not_wait(tmp_path):
             metrics={"never": interrupt},
             checkpoint=checkpoint,
         )
+    assert calls == ["once"]
     assert not checkpoint.exists()
+
+
+def interrupted_at_once(checkpoint=None):
+    """Train with a Ctrl-C in the first step; return how many steps there were."""
+    calls = []
+
+    def interrupt(outputs, targets):
+        if not calls:
+            os.kill(os.getpid(), signal.SIGINT)
+        calls.append(1)
+        return 0.0
+
+    model = nn.Linear(6, 3)
+    options = {"epochs": 1, "metrics": {"calls": interrupt}, "checkpoint": checkpoint}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    try:
+        fit(model, as_list(), nn.CrossEntropyLoss(), optimizer, **options)
+    except KeyboardInterrupt:
+        return -len(calls)
+    return len(calls)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_ctrl_c_without_a_checkpoint_is_as_usual():
+    """There is nothing to wait for."""
+    assert interrupted_at_once() == 0
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_ctrl_c_stays_ignored_where_it_is(tmp_path):
+    """As for a job in a shell's background, whatever `fit` is given."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert interrupted_at_once(Checkpoint(tmp_path / "run.pt")) == len(as_list())
+
+
+def test_a_thread_may_train(tmp_path):
+    """Only the main thread hears of Ctrl-C, so that no other may ask for it."""
+    results = []
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    thread = threading.Thread(target=lambda: results.append(run(shuffled, checkpoint)))
+    thread.start()
+    thread.join()
+    assert_same(results[0], run(shuffled))
 
 
 KILLS = 100
