@@ -593,7 +593,7 @@ def _collect(objects: Mapping[str, Any]) -> dict[str, Any]:
         if kind:
             kinds[name] = kind
         content[name] = _plain_top(state, name)
-    about = {"version": FORMAT, "torch": str(torch.__version__), "kinds": kinds}
+    about = {"torch": str(torch.__version__), "kinds": kinds}
     return {ABOUT: about, **content}
 
 

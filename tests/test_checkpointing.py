@@ -552,7 +552,7 @@ def test_calls_without_sense_are_refused(path):
     broken = OwnState(1)
     del broken.value
     with pytest.raises(
-        CheckpointError, match=r"broken could not .*OwnState\.state_dic"
+        CheckpointError, match=r"broken could not .*OwnState\.state_dict: .*was saved$"
     ):
         save_checkpoint(path, broken=broken)
     with pytest.raises(TypeError):
@@ -598,6 +598,23 @@ def test_full_disk(path, limit):
     assert os.strerror(errno.EFBIG) in said
     assert "The checkpoint from before is unchanged. Make room" in said
     assert path.read_bytes() == before
+
+
+def test_an_error_while_saving_says_that_the_old_file_is_kept(path, monkeypatch):
+    """The error of the system is its cause."""
+    save_checkpoint(path, epoch=1)
+
+    def refuse(*_):
+        raise OSError("no such luck")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    whole = (
+        r"could not be saved: no such luck\. The checkpoint from before is unchanged"
+    )
+    with pytest.raises(CheckpointError, match=whole):
+        save_checkpoint(path, epoch=2)
+    monkeypatch.undo()
+    assert load_checkpoint(path) == {"epoch": 1}
     assert os.listdir(path.parent) == ["run.pt"]
 
 
@@ -1903,7 +1920,7 @@ def test_loader_that_became_shorter():
     before = everything()
     for _ in range(2):
         with pytest.raises(
-            RuntimeError, match="ended after 6 batches, but 50 were seen"
+            RuntimeError, match="after 6 batches, but 50 were .* over the same data$"
         ):
             iter(loader)
         assert everything() == before

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import math
 import runpy
 import sys
+from collections import Counter
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from snippets.drawing import (
     INK,
     PALE_INK,
     PALETTE,
+    draw_graph,
     draw_memory,
     draw_shape,
     draw_tensor,
@@ -450,6 +453,448 @@ def test_draw_memory_draws_as_much_as_can_be_read():
     assert texts(draw_memory({"x": torch.ones(0)})) == ["x", "memory"]
 
 
+def leaf(*shape):
+    return torch.ones(shape, requires_grad=True)
+
+
+def boxes(ax) -> dict[str, tuple[float, ...]]:
+    """Left, top, right and bottom of each box of a graph, by its last line of text."""
+    drawn = [p for p in ax.patches if isinstance(p, Rectangle | FancyBboxPatch)]
+    found = {}
+    for text, box in zip(texts(ax), drawn, strict=True):
+        left, top = box.get_x(), box.get_y()
+        corners = left, top, left + box.get_width(), top + box.get_height()
+        found[text.split("\n")[-1]] = tuple(map(float, corners))
+    assert len(found) == len(drawn), "for these tests, give each its name"
+    return found
+
+
+def routes(ax) -> list[list[tuple[float, float]]]:
+    """The corners of each arrow, the first where it starts and the last its tip."""
+    found = []
+    for arrow in ax.patches:
+        if isinstance(arrow, FancyArrowPatch):
+            path = arrow.get_path()
+            corners = path.vertices[path.codes != path.CLOSEPOLY].tolist()
+            tip = corners[-2]  # the head: left, tip, right
+            found.append([*corners[: corners.index(tip)], tip])
+    return found
+
+
+def arrows(ax) -> Counter[tuple[str, str]]:
+    """How many arrows run from the bottom of one box to the top of another."""
+    found: Counter[tuple[str, str]] = Counter()
+    for (x, y), *_, (tip_x, tip_y) in routes(ax):
+        from_box = [
+            name
+            for name, (left, _, right, bottom) in boxes(ax).items()
+            if left < x < right and math.isclose(y, bottom)
+        ]
+        to_box = [
+            name
+            for name, (left, top, right, _) in boxes(ax).items()
+            if left < tip_x < right and math.isclose(tip_y, top, abs_tol=0.03)
+        ]
+        assert len(from_box) == len(to_box) == 1
+        found[from_box[0], to_box[0]] += 1
+    return found
+
+
+def chain(result, names) -> tuple[set[str], Counter[tuple[str, str]]]:
+    """Nodes and edges read off the chain of `grad_fn`, with nothing to draw them."""
+
+    def name_of(node):
+        (name,) = (
+            f"{name} {tuple(tensor.shape)}"
+            for name, tensor in names.items()
+            if node is tensor.grad_fn or getattr(node, "variable", None) is tensor
+        )
+        return name
+
+    seen, waiting, edges = {}, [result.grad_fn], Counter()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen[node] = name_of(node)
+            sources = [source for source, _ in node.next_functions if source]
+            edges.update((name_of(source), seen[node]) for source in sources)
+            waiting += sources
+    return set(seen.values()), edges
+
+
+def random_graph(seed: int):
+    """Three leaves, nine operations on what is there, and a sum of what is not used."""
+    generator = torch.Generator().manual_seed(seed)
+    made = {name: leaf() for name in "abc"}
+    unused = set(made)
+    for number in range(9):
+        places = torch.randint(len(made), (2,), generator=generator)
+        first, second = (list(made)[place] for place in places)
+        product = made[first] * made[second]
+        made[f"r{number}"] = product if number % 3 else made[second].exp()
+        unused -= {first, second} if number % 3 else {second}
+        unused |= {f"r{number}"}
+    made["stack"] = torch.stack([made[name] for name in sorted(unused)])
+    made["sum"] = made["stack"].sum()
+    return made["sum"], made
+
+
+def crosses(route, box) -> bool:
+    """Tell whether an arrow passes through a box, but for its ends."""
+    left, top, right, bottom = box
+    for (x, y), (to_x, to_y) in itertools.pairwise(route):
+        for share in np.linspace(0.02, 0.98, 50):
+            at_x, at_y = x + share * (to_x - x), y + share * (to_y - y)
+            if left < at_x < right and top < at_y < bottom:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_draw_graph_is_the_chain_of_grad_fn(seed):
+    """Each node is drawn once, and an arrow for each input of each operation."""
+    result, names = random_graph(seed)
+    ax = draw_graph(result, names=names)
+    expected_nodes, expected_edges = chain(result, names)
+    assert (
+        set(boxes(ax))
+        == expected_nodes
+        == {f"{n} {tuple(names[n].shape)}" for n in names}
+    )
+    assert arrows(ax) == expected_edges
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_in_a_graph_overlaps(seed):
+    """Boxes keep their distance, and no arrow runs through a box."""
+    result, names = random_graph(seed)
+    ax = draw_graph(result, names=names)
+    placed = list(boxes(ax).values())
+    for (left, top, right, bottom), other in itertools.combinations(placed, 2):
+        apart = max(other[0] - right, left - other[2])
+        below = max(other[1] - bottom, top - other[3])
+        assert apart > 0.1999 or below > 0.3199
+    for route in routes(ax):
+        assert all(b[1] > a[1] for a, b in itertools.pairwise(route)), "it runs down"
+        assert not any(crosses(route, box) for box in placed)
+
+
+class Twice(torch.autograd.Function):
+    """An operation of one's own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+
+def written_into(x):
+    y = x.clone()
+    y[0] = 0
+    return y
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        (lambda x: x * 2, "mul"),
+        (torch.exp, "exp"),
+        (lambda x: x.log_softmax(0), "log_softmax"),
+        (torch.Tensor.t, "t"),
+        (lambda x: x[0], "select"),
+        (torch.linalg.vector_norm, "linalg_vector_norm"),
+        (written_into, "copy_slices"),
+        (Twice.apply, "Twice"),
+    ],
+)
+def test_an_operation_has_a_readable_name(operation, name):
+    """That of torch, without what stands around it; one's own class is kept."""
+    assert texts(draw_graph(operation(leaf(2))))[0].splitlines()[0] == name
+
+
+def test_draw_graph_names_what_nobody_named():
+    """Leaves and the result say what they are, operations only their name."""
+    ax = draw_graph(torch.exp(leaf(2, 3)).mean(0))
+    assert texts(ax) == ["mean\nresult (3,)", "exp", "leaf (2, 3)"]
+
+
+def test_draw_graph_takes_names():
+    """Of a leaf, of the result and of what is between; two names of one are listed."""
+    w = leaf(2)
+    h = w.exp()
+    names = {"w": w, "h": h, "also h": h, "total": h.sum()}
+    ax = draw_graph(names["total"], names=names)
+    assert texts(ax) == ["sum\ntotal ()", "exp\nh (2,)\nalso h (2,)", "w (2,)"]
+
+
+def test_draw_graph_draws_an_operation_with_two_results_once():
+    """Both of them stand in its box, and each has its arrow."""
+    first, second = leaf(2).sort().values.unbind()
+    names = {"first": first, "second": second}
+    ax = draw_graph(first * second, names=names)
+    assert texts(ax)[1] == "unbind\nfirst ()\nsecond ()"
+    assert sum(isinstance(patch, FancyArrowPatch) for patch in ax.patches) == 4
+
+
+def test_draw_graph_leaves_out_what_needs_no_gradient():
+    """A batch and a detached tensor are not part of the graph."""
+    w, batch = leaf(3), torch.ones(3)
+    ax = draw_graph(w * batch + w.detach().exp())
+    assert texts(ax) == ["add\nresult (3,)", "mul", "leaf (3,)"]
+
+
+def test_draw_graph_changes_nothing():
+    """The graph can be drawn before and after it is walked back."""
+    w = leaf()
+    result = w * 3
+    before = texts(draw_graph(result))
+    assert w.grad is None
+    result.backward()
+    assert texts(draw_graph(result)) == before
+    assert w.grad == 3
+
+
+def test_a_leaf_looks_other_than_an_operation():
+    """Its box is colored and has corners; that of an operation is gray and round."""
+    operation, colored, _ = draw_graph(leaf().exp()).patches
+    assert (type(operation), type(colored)) == (FancyBboxPatch, Rectangle)
+    assert to_hex(colored.get_facecolor()) == PALETTE[0]
+    gray = [(part + 4 * 255) / 5 / 255 for part in (0x6B, 0x72, 0x80)]
+    assert operation.get_facecolor()[:3] == pytest.approx(gray, abs=0.003)
+    for box in (operation, colored):
+        assert to_hex(box.get_edgecolor()) == "#6b7280"
+    assert operation.get_boxstyle().pad == 0
+    assert operation.get_boxstyle().rounding_size == 0.1
+
+
+def test_an_arrow_of_a_graph_has_a_head():
+    """It has the gray of the boxes' edges."""
+    ax = draw_graph(leaf().exp())
+    ax.figure.draw_without_rendering()
+    arrow = ax.patches[-1]
+    colors = {to_hex(arrow.get_facecolor()), to_hex(arrow.get_edgecolor())}
+    assert colors == {"#6b7280"}
+    assert arrow.get_mutation_scale() == 10
+    head = arrow.get_path().vertices[-4:-1]
+    assert np.ptp(head[:, 1]) == pytest.approx(4 / 72, abs=0.002)
+
+
+def test_text_fits_its_box():
+    """A box is a tenth of an inch wider than its text on each side, a line high."""
+    w = leaf(3, 4)
+    ax = draw_graph((w @ leaf(4)).sum(), names={"a long name for a weight": w})
+    renderer = ax.figure.canvas.get_renderer()
+    for text, (left, top, right, bottom) in zip(
+        ax.texts, boxes(ax).values(), strict=True
+    ):
+        drawn = text.get_window_extent(renderer)
+        assert right - left == pytest.approx(drawn.width / 100 + 0.2, abs=0.04)
+        assert drawn.height / 100 < bottom - top < drawn.height / 100 + 0.2
+        assert text.get_position() == pytest.approx(
+            ((left + right) / 2, (top + bottom) / 2)
+        )
+        looks = text.get_ha(), text.get_va(), text.get_color()
+        assert looks == ("center", "center", INK)
+    assert bottom - top == pytest.approx(0.27)
+    top, bottom = boxes(ax)["result ()"][1::2]
+    assert bottom - top == pytest.approx(0.44)
+
+
+def test_a_graph_has_its_own_size_of_text():
+    """Ten points, whatever size other text has."""
+    plain = inches(draw_graph(leaf(10, 10, 10, 10, 10).exp()))
+    with mpl.rc_context({"font.size": 20}):
+        ax = draw_graph(leaf(10, 10, 10, 10, 10).exp())
+    assert inches(ax) == plain > (1.6, 0)
+    assert {text.get_fontsize() for text in ax.texts} == {10}
+
+
+def test_a_graph_without_branches_is_a_column():
+    """The leaf on top, its result at the bottom, each below the one before."""
+    w = leaf()
+    h = w.exp()
+    ax = draw_graph(h.sin(), names={"w": w, "h": h})
+    result, hidden, weight = boxes(ax).values()
+    assert weight[1] == 0
+    assert hidden[1] - weight[3] == pytest.approx(0.32)
+    assert result[1] - hidden[3] == pytest.approx(0.32)
+    middles = [left + right for left, _, right, _ in (weight, hidden, result)]
+    assert middles == pytest.approx(middles[:1] * 3)
+    assert min(left for left, *_ in (weight, hidden, result)) == 0
+
+
+def test_inputs_stand_above_what_they_are_used_for():
+    """The left operand on the left, the middle of all above the operation."""
+    a, b, c = leaf(), leaf(20), leaf()
+    ax = draw_graph(torch.addcmul(a, b, c), names={"a": a, "b": b, "c": c})
+    a, b, c = (boxes(ax)[name] for name in ("a ()", "b (20,)", "c ()"))
+    assert b[0] - a[2] == pytest.approx(0.2)
+    assert c[0] - b[2] == pytest.approx(0.2)
+    middles = [(left + right) / 2 for left, _, right, _ in (a, b, c)]
+    left, _, right, _ = boxes(ax)["result (20,)"]
+    assert sum(middles) / 3 == pytest.approx((left + right) / 2)
+    assert a[1] == b[1] == c[1] == 0
+
+
+def test_boxes_that_have_room_stand_straight_above():
+    """Only boxes that would overlap make room for each other."""
+    a, b = leaf(), leaf()
+    wide = {
+        f"a name of many letters, {name}": t.exp()
+        for name, t in zip("ab", (a, b), strict=True)
+    }
+    first, second = wide.values()
+    ax = draw_graph(first * second, names={"a": a, "b": b, **wide})
+    for name in "ab":
+        left, _, right, _ = boxes(ax)[f"{name} ()"]
+        below, _, end, _ = boxes(ax)[f"a name of many letters, {name} ()"]
+        assert (left + right) / 2 == pytest.approx((below + end) / 2)
+
+
+def test_a_leaf_stands_next_to_its_first_use():
+    """One row above it, and not at the top with the others."""
+    early, late = leaf(), leaf()
+    ax = draw_graph(late * early.exp().sin(), names={"early": early, "late": late})
+    tops = {name: box[1] for name, box in boxes(ax).items()}
+    assert tops["early ()"] == 0
+    assert tops["late ()"] == tops["sin"] > tops["exp"] > 0
+
+
+def test_an_input_used_twice_has_two_arrows():
+    """Side by side, 0.16 inches apart, around the middle."""
+    x = leaf()
+    (first, *_), (second, *_) = routes(ax := draw_graph(x * x, names={"x": x}))
+    left, _, right, _ = boxes(ax)["x ()"]
+    assert second[0] - first[0] == pytest.approx(0.16)
+    assert first[0] + second[0] == pytest.approx(left + right)
+    starts = [route[0][0] for route in routes(draw_graph(torch.stack([x, x, x])))]
+    assert np.diff(starts) == pytest.approx([0.16, 0.16])
+    ax = draw_graph(torch.stack([x, x, x.exp().sin()]), names={"x": x})
+    starts = [route[0][0] for route in routes(ax) if len(route) > 2]
+    assert np.diff(starts) == pytest.approx([0.16])
+
+
+def test_an_input_of_two_operations_has_its_arrows_in_the_middle():
+    """They go to different boxes, so nothing has to be told apart."""
+    x = leaf()
+    ax = draw_graph(x.exp() * x.sin(), names={"x": x})
+    left, _, right, bottom = boxes(ax)["x ()"]
+    starts = [route[0] for route in routes(ax) if math.isclose(route[0][1], bottom)]
+    assert starts == [pytest.approx(((left + right) / 2, bottom))] * 2
+
+
+def test_inputs_stand_in_the_order_of_what_they_are_used_for():
+    """Not in the order in which the graph is walked: arrows would cross."""
+    a, b = leaf(), leaf()
+    names = {"first": a.exp(), "second": b.sin(), "a": a, "b": b}
+    result = torch.stack([b, names["first"], names["second"]])
+    placed = boxes(draw_graph(result, names=names))
+    assert placed["a ()"][2] < placed["b ()"][0]
+    assert placed["b ()"][0] - placed["a ()"][2] == pytest.approx(0.2)
+
+
+def test_a_long_arrow_goes_around():
+    """It is straight where it passes a row, beside the box that stands there."""
+    x = leaf()
+    ax = draw_graph(x + x.exp(), names={"x": x})
+    (long,) = (route for route in routes(ax) if len(route) == 4)
+    left, top, _, bottom = boxes(ax)["exp"]
+    (_, passes, leaves, _) = long
+    assert passes == pytest.approx((left - 0.2, top))
+    assert leaves == pytest.approx((left - 0.2, bottom))
+
+
+def test_a_graph_has_a_figure_of_a_fitting_size():
+    """As large as the boxes, and a little more; the text has ten points."""
+    ax = draw_graph(torch.ones(1) * leaf(3, 4).exp().sum())
+    placed = np.array(list(boxes(ax).values()))
+    width, height = placed[:, 2].max(), placed[:, 3].max()
+    assert inches(ax) == (1.5, pytest.approx(height + 0.3))
+    a, b = leaf(), leaf()
+    ax = draw_graph(a * b, names={"a long name": a, "another long name": b})
+    placed = np.array(list(boxes(ax).values()))
+    width, height = placed[:, 2].max(), placed[:, 3].max()
+    assert inches(ax) == (pytest.approx(width + 0.3), pytest.approx(height + 0.3))
+    assert {text.get_fontsize() for text in ax.texts} == {10}
+    left, right, bottom, top = limits(ax)
+    assert left + right == pytest.approx(width)
+    assert bottom + top == pytest.approx(height)
+    assert right - left == pytest.approx(width + 0.2, abs=0.05)
+    assert (ax.get_aspect(), ax.axison, ax.get_title()) == (1, False, "")
+    assert type(ax.figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
+
+
+def test_a_wide_graph_is_drawn_smaller():
+    """It is six inches wide, its text as much smaller as its boxes."""
+    ax = draw_graph(torch.stack([leaf() for _ in range(8)]), names={})
+    left, right, bottom, top = limits(ax)
+    width, height = inches(ax)
+    assert width == 6
+    assert height == pytest.approx((bottom - top) * 5.9 / (right - left) + 0.1)
+    (size,) = {text.get_fontsize() for text in ax.texts}
+    assert size / 10 == pytest.approx(5.9 / (right - left), abs=0.01)
+
+
+@pytest.mark.parametrize("size", [(0.5, 0.5), (1.8, 1.8), (4, 4), (1.5, 9), (9, 1.5)])
+def test_draw_graph_draws_on_given_axes(size):
+    """On small axes it is smaller; on large ones it stands in the middle."""
+    fig = mpl.pyplot.figure(figsize=size)
+    ax = fig.subfigures().add_axes((0, 0, 1, 1))
+    assert draw_graph(leaf().exp(), ax=ax) is ax
+    height = 0.27 + 0.32 + 0.44
+    (points,) = {text.get_fontsize() for text in ax.texts}
+    assert points == pytest.approx(min(10, 10 * size[1] / (height + 0.2)))
+    left, right, bottom, top = limits(ax)
+    middle = (left + right) / 2, (bottom + top) / 2
+    expected = ax.texts[0].get_position()[0], height / 2
+    assert middle == pytest.approx(expected, abs=1e-5)
+    fig.draw_without_rendering()
+    (x, y), (end, down) = ax.transData.transform([(0, 0), (1, 1)]) / fig.dpi
+    assert (end - x, y - down) == pytest.approx((points / 10, points / 10))
+
+
+def test_draw_graph_draws_as_much_as_can_be_read():
+    """30 operations and leaves are, however many ways lead through them."""
+    y = x = leaf()
+    for _ in range(29):
+        y = y * y
+    assert len(draw_graph(y, names={"x": x}).texts) == 30
+    mpl.pyplot.close("all")
+    with pytest.raises(
+        ValueError, match=r"large.*most 30 operations.*an earlier.*see$"
+    ):
+        draw_graph(y.exp())
+    assert not mpl.pyplot.get_fignums()
+
+
+def test_draw_graph_refuses_what_has_no_graph():
+    """A leaf, a plain tensor, and whatever was computed without gradients."""
+    message = r"no graph behind .* \(2, 3\).*grad_fn is None.* requires_grad=True$"
+    with torch.no_grad():
+        untracked = leaf(2, 3) * 2
+    for tensor in (leaf(2, 3), torch.ones(2, 3), untracked, leaf(2, 3).exp().detach()):
+        with pytest.raises(ValueError, match=message):
+            draw_graph(tensor)
+    assert not mpl.pyplot.get_fignums()
+
+
+def test_draw_graph_refuses_names_of_others():
+    """The message tells why: no gradient, or no part of this result."""
+    x, other = leaf(), leaf()
+    result = x * 2
+    with pytest.raises(ValueError, match=r"'batch' is not .*not require a gr.*Leave"):
+        draw_graph(result, names={"x": x, "batch": torch.ones(2)})
+    for stranger in (other, other.exp(), result * 2, x.double()):
+        with pytest.raises(
+            ValueError, match=r"'y' is not .*not computed from it. Leav"
+        ):
+            draw_graph(result, names={"y": stranger})
+    assert not mpl.pyplot.get_fignums()
+
+
 def test_without_matplotlib_the_import_says_what_to_install(monkeypatch):
     """The error has the command."""
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
@@ -502,3 +947,13 @@ def test_memory_of_an_accelerator_is_refused(accelerator):
     """Its strip would have to be copied: the message says where the tensor is."""
     with pytest.raises(ValueError, match=accelerator.type):
         draw_memory({"x": torch.ones(2, device=accelerator)})
+
+
+@pytest.mark.gpu
+def test_a_graph_on_an_accelerator_is_drawn(accelerator):
+    """A parameter that was moved is not the leaf: the copy was computed from it."""
+    w = leaf(2)
+    moved = w.to(accelerator)
+    ax = draw_graph(moved.sum(), names={"w": w, "moved": moved})
+    assert texts(ax)[0] == "sum\nresult ()"
+    assert [text.splitlines()[-1] for text in texts(ax)[1:]] == ["moved (2,)", "w (2,)"]

@@ -148,7 +148,13 @@ def test_resumed_run_is_bit_equal(results):
 def test_nothing_is_left_behind(results, folder):
     """Only the results and the one checkpoint that rank 0 wrote."""
     left = sorted(path.name for path in folder.iterdir())
-    assert left == ["rank0.pt", "rank1.pt", "run.pt"]
+    assert left == ["parallel.pt", "rank0.pt", "rank1.pt", "run.pt"]
+
+
+def test_a_parallel_model_is_saved_as_the_model_in_it(results, folder):
+    """So that one process loads what several have trained."""
+    model = torch.load(folder / "parallel.pt", weights_only=True)["model"]
+    assert model.keys() == results[0]["DistributedDataParallel"][0].keys()
 
 
 @pytest.mark.parametrize(

@@ -189,12 +189,24 @@ def test_patience_survives_a_stop(tmp_path):
     assert_same(resumed, run(shuffled, patience=1, epochs=12))
 
 
+ADVICE = r"\]: call fit as before, or start anew with resume=False\)"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"scheduler": {}}, "objects"),
-        ({"metrics": {}}, "measures"),
-        ({"val_loader": as_list()}, "loaders"),
+        (
+            {"scheduler": {}},
+            r"a run with the objects \['model', .*" + ADVICE,
+        ),
+        (
+            {"metrics": {}},
+            r"a run with the measures \['loss', .*" + ADVICE,
+        ),
+        (
+            {"val_loader": as_list()},
+            r"a run with the loaders \['train_.*" + ADVICE,
+        ),
         ({"autocast": torch.float16}, "scaler"),
     ],
 )
@@ -231,6 +243,116 @@ def test_another_call_is_refused(change, said, tmp_path):
     assert "start anew with resume=False" in caught.value.__notes__[0]
 
 
+def test_a_checkpoint_names_what_it_holds(tmp_path):
+    """So that others can take the model from it, or look at the rest."""
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    run(shuffled, checkpoint)
+    content = torch.load(checkpoint.path, weights_only=True)
+    names = ["model", "optimizer", "step_scheduler", "epoch_scheduler", "run"]
+    assert [name for name in content if not name.startswith("__")] == names
+    state = content["run"]
+    assert state["objects"] == names
+    assert state["loaders"] == ["train_loader", "val_loader", "random_state"]
+    (process,) = state["processes"]
+    assert list(process) == [*state["loaders"], "averages"]
+
+
+def test_steps_that_are_saved_are_not_trained_again(tmp_path):
+    """After a stop at the third step, as many steps are left."""
+    checkpoint = Checkpoint(tmp_path / "run.pt", every_steps=1)
+    assert run(shuffled, checkpoint, kill_at=4) is None
+    left = 6 * EPOCHS - 3  # a step is saved after the call that ends the run
+    assert run(shuffled, checkpoint, kill_at=left + 1) is not None
+
+
+class ScaledLoss(nn.Module):
+    """A loss with a parameter of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, outputs, targets):
+        return nn.functional.cross_entropy(outputs * self.scale, targets)
+
+
+def plain_loss(outputs, targets):
+    return nn.functional.cross_entropy(outputs, targets)
+
+
+@pytest.mark.parametrize("make_loss", [ScaledLoss, lambda: plain_loss])
+@pytest.mark.parametrize("autocast", [None, torch.float16])
+def test_losses_and_scalers_resume(make_loss, autocast, tmp_path):
+    """What the loss has learned, and the scale that was found, are in the file too."""
+
+    def train(checkpoint=None, kill_at=None):
+        torch.manual_seed(0)
+        model, loss_fn, steps = nn.Linear(6, 3), make_loss(), []
+        with torch.no_grad():
+            model.weight *= 300  # so that gradients overflow at the first scale
+        own = list(loss_fn.parameters()) if isinstance(loss_fn, nn.Module) else []
+        optimizer = torch.optim.SGD([*model.parameters(), *own], lr=0.1)
+
+        def on_step_end():
+            steps.append(1)
+            if len(steps) == kill_at:
+                raise KilledError
+
+        options = {"checkpoint": checkpoint, "autocast": autocast}
+        try:
+            history = fit(
+                model,
+                as_list(),
+                loss_fn,
+                optimizer,
+                epochs=2,
+                on_step_end=on_step_end,
+                **options,
+            )
+        except KilledError:
+            return None
+        return model.state_dict(), [p.detach().clone() for p in own], history
+
+    checkpoint = Checkpoint(tmp_path / "run.pt", every_steps=1)
+    assert train(checkpoint, kill_at=8) is None
+    assert_same(train(checkpoint), train())
+
+
+def test_the_best_weights_survive_a_stop(tmp_path):
+    """Also where nothing better comes after it."""
+
+    def train(checkpoint=None, kill_at=None):
+        torch.manual_seed(0)
+        model = nn.Linear(6, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        epochs = []
+
+        def on_epoch_end(record):
+            epochs.append(1)
+            optimizer.param_groups[0]["lr"] = 10.0  # worse and worse from now on
+            if len(epochs) == kill_at:
+                raise KilledError
+
+        options = {"patience": 3, "epochs": 4, "val_loader": as_list()}
+        try:
+            fit(
+                model,
+                as_list(),
+                nn.CrossEntropyLoss(),
+                optimizer,
+                checkpoint=checkpoint,
+                on_epoch_end=on_epoch_end,
+                **options,
+            )
+        except KilledError:
+            return None
+        return model.state_dict()
+
+    checkpoint = Checkpoint(tmp_path / "run.pt")
+    assert train(checkpoint, kill_at=2) is None
+    assert_same(train(checkpoint), train())
+
+
 def test_broken_weights_are_never_saved(tmp_path):
     """A NaN gradient under a finite loss breaks the model, not the file."""
     model = nn.Linear(6, 1)
@@ -241,7 +363,8 @@ def test_broken_weights_are_never_saved(tmp_path):
 
     path = tmp_path / "run.pt"
     checkpoint = Checkpoint(path, every_steps=1)
-    with pytest.raises(RuntimeError, match="parameter 'weight' is not finite"):
+    where = "parameter 'weight' is not finite before epoch 1, step 2"
+    with pytest.raises(RuntimeError, match=where):
         fit(model, as_list(), loss_fn, optimizer, epochs=1, checkpoint=checkpoint)
     assert not path.exists()
 

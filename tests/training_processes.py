@@ -134,7 +134,9 @@ def all_runs(folder):
         "clipped": train(in_memory(), clip_grad_norm=0.1),
         "sum": train(in_memory(), loss_fn=nn.CrossEntropyLoss(reduction="sum")),
         "sampler": train(sampled()),
-        "DistributedDataParallel": train(in_memory(32), wrap=True),
+        "DistributedDataParallel": train(
+            in_memory(32), wrap=True, checkpoint=Checkpoint(folder / "parallel.pt")
+        ),
         "other weights at the start": train(in_memory(), seed=rank),
         "resumed": killed_and_resumed(folder),
         "no row in between": train(Shares(), val_loader=Shares()),
