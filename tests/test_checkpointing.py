@@ -1920,7 +1920,7 @@ def test_loader_that_became_shorter():
     before = everything()
     for _ in range(2):
         with pytest.raises(
-            RuntimeError, match="after 6 batches, but 50 were .* over the same data$"
+            RuntimeError, match=r"after 6 batches, but 50 were .* over the same data$"
         ):
             iter(loader)
         assert everything() == before
