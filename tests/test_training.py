@@ -543,6 +543,8 @@ def test_a_batch_may_be_of_any_kind(make_model, batch, outputs):
     ("batch", "words"),
     [
         (X, ["a batch is a Tensor", "(inputs, targets)"]),
+        (5, ["a batch is a int; expected (inputs, targets)"]),
+        (X, ["or a mapping with one of ['label', 'labels'"]),
         ([X], ["list of length 1", "(inputs, targets)"]),
         ((), ["tuple of length 0"]),
         ({"x": X, "answer": Y}, ["['x', 'answer']", "'label', 'labels'"]),
@@ -1285,13 +1287,28 @@ def test_a_history_draws_the_loss_unless_told_otherwise():
         ({"loss_fn": "mse"}, TypeError, ["loss_fn is of type str"]),
         ({"model": nn.Linear}, TypeError, ["the class Linear", "torch.nn"]),
         ({"model": "net"}, TypeError, ["model is of type str"]),
-        ({"optimizer": Adam}, TypeError, ["the class Adam", "torch.optim"]),
+        (
+            {"optimizer": Adam},
+            TypeError,
+            ["optimizer is the class Adam", "torch.optim"],
+        ),
         ({"optimizer": CROSS_ENTROPY}, TypeError, ["of type CrossEntropyLoss"]),
         ({"loader": 5}, TypeError, ["train_loader", "int", "iterable of batches"]),
         ({"loader": TensorDataset(X, Y)}, TypeError, ["TensorDataset", "iterable"]),
         ({"val_loader": 5}, TypeError, ["val_loader", "int"]),
         ({"loader": iter(as_list()), "epochs": 2}, TypeError, ["train_loader", "2"]),
         ({"val_loader": iter(as_list()), "epochs": 2}, TypeError, ["val_loader"]),
+        (
+            {"loader": iter(as_list()), "epochs": 2},
+            TypeError,
+            ["give a DataLoader, or list(...) of its batches"],
+        ),
+        ({"patience": 1}, ValueError, ["patience watches the validation loss"]),
+        (
+            {"patience": None, "accumulate": 0},
+            ValueError,
+            ["accumulate is 0; expected at least 1"],
+        ),
         ({"loader": []}, TrainingError, ["train_loader", "no batches"]),
         ({"val_loader": []}, TrainingError, ["val_loader", "no batches"]),
         (
@@ -1401,10 +1418,11 @@ def emptied(model):
     ("make_optimizer", "words"),
     [
         (emptied, ["lacks 6 parameters", "0.weight, 0.bias, 1.weight)", "freeze"]),
+        (emptied, ["or freeze them with requires_grad_(False)"]),
         (lambda m: SGD(m[4].parameters()), ["lacks 4 parameters", "SGD(model"]),
         (
             lambda m: Adam(network().parameters()),
-            ["6 of the 6", "Adam(model", "(8, 3)"],
+            ["6 of the 6", "Adam(model", "(shapes [(8, 3), (8,), (8,)])"],
         ),
         (
             lambda m: SGD([*m.parameters(), nn.Parameter(torch.ones(7))]),
@@ -1420,11 +1438,33 @@ def test_an_optimizer_of_other_parameters_is_refused(make_optimizer, words):
         train(model, optimizer=optimizer)
 
 
+def test_large_weights_are_finite():
+    """Their sum may overflow; what is refused is a weight that has."""
+    model = linear()
+    model.far = nn.Parameter(torch.full((4,), 3e38), requires_grad=False)
+    assert len(train(model)) == 1
+    model.far[0] = INF
+    with refused(TrainingError, "parameter 'far' is not finite"):
+        train(model)
+
+
+def test_predict_leaves_what_is_no_tensor_to_the_error():
+    """It says what the model returned."""
+
+    class Named(nn.Module):
+        def forward(self, x):
+            return {"outputs": x, "name": "first"}
+
+    with refused(TrainingError, "the model returned 'first' for a batch"):
+        predict(Named(), [X])
+
+
 def test_a_model_with_nothing_to_train_is_refused():
     """All parameters frozen, or none at all."""
     model = linear().requires_grad_(False)
     optimizer = sgd(model)
-    with unchanged(model, optimizer), refused(TrainingError, "nothing to train", "2"):
+    said = "the model has 2 parameters, and none has requires_grad=True"
+    with unchanged(model, optimizer), refused(TrainingError, "nothing to train", said):
         train(model, optimizer=optimizer)
     with refused(TrainingError, "nothing to train", "has 0 parameters"):
         train(nn.ReLU(), optimizer=optimizer)
@@ -1665,6 +1705,7 @@ def test_a_gradient_that_is_not_finite_is_caught_by_the_next_loss():
 def test_a_gradient_that_is_not_finite_is_caught_at_the_end_of_an_epoch():
     """So a broken model is never the result of a training that seemed to go well."""
     words = ["parameter 'weight' is not finite", "epoch 1, step 2", "clip_grad_norm"]
+    words += ["last step was not, though its loss was. Lower the learning rate, or"]
     for call in (
         lambda m: train(m, found=[(X, Y)], loss_fn=bad_gradient_loss),
         lambda m: train_epoch(m, [(X, Y)], bad_gradient_loss, sgd(m)),
@@ -1929,6 +1970,7 @@ def test_data_on_another_device_than_the_model_are_refused(inputs, targets, loss
     model = network()
     optimizer = sgd(model)
     words = ["a batch is on meta, the model on cpu", "model.to('meta')"]
+    words += ["before the optimizer is made, or leave the data on the CPU"]
     with unchanged(model, optimizer), refused(TrainingError, *words):
         train(model, found=[(inputs, targets)], loss_fn=loss_fn, optimizer=optimizer)
     with unchanged(model), refused(TrainingError, *words):
@@ -2264,6 +2306,7 @@ def test_few_outputs_between_0_and_1_may_be_chance():
     ("option", "given", "words"),
     [
         ("checkpoint", "run.pt", ["'run.pt'", "Checkpoint('run.pt')"]),
+        ("checkpoint", "run.pt", ["of snippets.checkpointing"]),
         ("progress", True, ["True", "tqdm"]),
     ],
 )
