@@ -342,7 +342,8 @@ def run_items(snippet: Snippet, session: Any, items: list[Any]) -> int:
         if session.testsfailed or interrupted:
             Path("failed").write_text(item.nodeid, "utf-8")
             terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-            terminal.summary_errors(), terminal.summary_failures()
+            with suppress(Exception):  # a mutant may make values that cannot be shown
+                terminal.summary_errors(), terminal.summary_failures()
             return FAILED
     return 0
 
