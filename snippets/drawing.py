@@ -1,32 +1,40 @@
-"""Draw tensors, shapes and memory with matplotlib.
+"""Draw tensors, shapes, memory and graphs with matplotlib.
 
-Cells, boxes and memory strips for small tensors. Every function takes the axes to draw
-on, or makes a figure of a fitting size, so one call is a picture.
+Cells, boxes and memory strips for small tensors, and the graph that autograd keeps.
+Every function takes the axes to draw on, or makes a figure of a fitting size, so one
+call is a picture.
 """
 
 from __future__ import annotations
 
 import colorsys
 import math
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from graphlib import TopologicalSorter
+from itertools import accumulate, pairwise
+from statistics import fmean
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 
 try:
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
     from matplotlib.colors import to_hex, to_rgb
     from matplotlib.figure import Figure
-    from matplotlib.patches import Polygon, Rectangle
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
+    from matplotlib.path import Path
+    from matplotlib.textpath import TextPath
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "snippets.drawing needs matplotlib, which is not installed. "
         "Run: python -m pip install matplotlib"
     ) from error
 
-__all__ = ["draw_memory", "draw_shape", "draw_tensor", "draw_tensors"]
+__all__ = ["draw_graph", "draw_memory", "draw_shape", "draw_tensor", "draw_tensors"]
 
 PALETTE = ("#8ecae6", "#ffb870", "#a3d9a5", "#e0b0e6", "#f2a3a3", "#d9cf7c")
 """Fill colors: light enough that dark numbers read well on any background."""
@@ -35,6 +43,15 @@ INK, PALE_INK, LINE = "#1a1a1a", "#575757", "#6b7280"
 CELL_INCHES = 0.5
 MAX_CELLS = 256
 MEMORY_LABEL = 2.2  # room, in cells, for the word at the left of a strip
+MAX_NODES = 30
+NODE_GAP, ROW_GAP = 0.2, 0.32  # inches between the boxes of a graph
+TEXT_SIZE, LINE_HEIGHT, TEXT_MARGIN = 10, 0.17, 0.1  # points, inches, inches
+
+Place: TypeAlias = Node | tuple[int, int]
+"""A node, or where a long arrow passes a row: the number of each."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Center, top, width and height of a place, in inches."""
 
 
 def draw_tensor(
@@ -273,6 +290,72 @@ def draw_memory(tensors: Mapping[str, Any], *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def draw_graph(
+    result: Tensor,
+    *,
+    names: Mapping[str, Tensor] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    r"""Draw the graph that autograd keeps behind a tensor.
+
+    Each operation that has a gradient is a gray box, with the name that autograd gives
+    it. Each leaf that collects a gradient is a colored box with its shape. Arrows run
+    in the order of the computation, from the leaves at the top down to the result;
+    `torch.Tensor.backward` walks them the other way. What needs no gradient is not
+    part of the graph, so it is not drawn. The names of operations differ a little from
+    one version of PyTorch to the next.
+
+    Parameters
+    ----------
+    result : torch.Tensor
+        A tensor of any shape, dtype and device, computed from a tensor with
+        ``requires_grad=True``; at most 30 operations and leaves are behind it.
+    names : collections.abc.Mapping of str to torch.Tensor, optional
+        What to call the leaves, and the tensors between them and the result. Others
+        are called "leaf" and "result", or bear no name.
+    ax : matplotlib.axes.Axes, optional
+        The axes to draw on; a new figure of a fitting size if left out.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If ``result`` has no graph, if its graph is too large, or if a tensor of
+        ``names`` is not part of it.
+
+    Examples
+    --------
+    >>> w = torch.tensor([2.0, 3.0], requires_grad=True)
+    >>> ax = draw_graph((w * 5).sum(), names={"w": w})
+    >>> [text.get_text() for text in ax.texts]
+    ['sum\nresult ()', 'mul', 'w (2,)']
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/stable/notes/autograd.html
+    """
+    inputs = _walk_graph(result)
+    labels = _node_labels(result, inputs, names or {})
+    boxes, arrows = _graph_layout(inputs, labels)
+    width = max(center + across / 2 for center, _, across, _ in boxes.values())
+    height = max(top + down for _, top, _, down in boxes.values())
+    if ax is None:
+        scale = min(1, 5.9 / (width + 0.2))
+        size = max((width + 0.2) * scale + 0.1, 1.5), (height + 0.2) * scale + 0.1
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    _frame(ax, width, height, "")
+    points = TEXT_SIZE * _fit_inches(ax)
+    for node, label in labels.items():
+        _draw_node(ax, boxes[node], label, points, is_leaf=_is_leaf(node))
+    for arrow, shift in zip(arrows, _shifts(arrows), strict=True):
+        _draw_arrow(ax, [boxes[place] for place in arrow], shift)
+    return ax
+
+
 def _draw_strip(ax: Axes, group: list[tuple[str, Tensor]], top: float) -> None:
     """Draw the tensors of one storage and, below them, the storage itself."""
     storage = _storage_values(group[0][1])
@@ -309,6 +392,234 @@ def _strip_extent(group: list[tuple[str, Tensor]]) -> tuple[float, float]:
 def _storage_values(tensor: Tensor) -> list[Any]:
     whole = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
     return list(whole.tolist())
+
+
+def _walk_graph(result: Tensor) -> dict[Node, list[Node]]:
+    """Return each node behind a tensor with the nodes that its inputs come from."""
+    if result.grad_fn is None:
+        raise ValueError(
+            f"no graph behind a tensor of shape {tuple(result.shape)}: its grad_fn is "
+            "None. Give a tensor computed, outside torch.no_grad, from one with "
+            "requires_grad=True"
+        )
+    # A node is known by its Python object, which lives as long as somebody holds it.
+    inputs: dict[Node, list[Node]] = {}
+    waiting = [result.grad_fn]
+    while waiting:
+        node = waiting.pop(0)
+        if node not in inputs:
+            inputs[node] = [
+                source for source, _ in node.next_functions if source is not None
+            ]
+            waiting += inputs[node]
+        if len(inputs) > MAX_NODES:
+            raise ValueError(
+                f"the graph is too large to draw: expected at most {MAX_NODES} "
+                "operations and leaves. Draw the graph of an earlier result, or detach "
+                "what you do not want to see"
+            )
+    return inputs
+
+
+def _is_leaf(node: Node) -> bool:
+    return node.name().endswith("AccumulateGrad")
+
+
+def _leaf(node: Any) -> Tensor:
+    """Return the tensor whose gradient a node collects."""
+    leaf: Tensor = node.variable
+    return leaf
+
+
+def _operation(node: Node) -> str:
+    """Return a readable name: "log_softmax" for LogSoftmaxBackward0."""
+    name = node.name().split("::")[-1]
+    if name.endswith("Backward"):  # written in Python: the class has a name of its own
+        return name.removesuffix("Backward")
+    name = re.sub(r"Backward\d+$", "", name)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _node_labels(
+    result: Tensor, inputs: Mapping[Node, list[Node]], names: Mapping[str, Tensor]
+) -> dict[Node, str]:
+    """Return the lines of text for each node: its operation, its tensors' names."""
+    named: dict[Node, list[str]] = {node: [] for node in inputs}
+    for name, tensor in names.items():
+        named[_node_of(name, tensor, inputs)].append(_name_and_shape(name, tensor))
+    for node, texts in named.items():
+        if not texts and _is_leaf(node):
+            texts.append(_name_and_shape("leaf", _leaf(node)))
+        elif not texts and node is result.grad_fn:
+            texts.append(_name_and_shape("result", result))
+        if not _is_leaf(node):
+            texts.insert(0, _operation(node))
+    return {node: "\n".join(texts) for node, texts in named.items()}
+
+
+def _name_and_shape(name: str, tensor: Tensor) -> str:
+    return f"{name} {tuple(tensor.shape)}"
+
+
+def _node_of(name: str, tensor: Tensor, inputs: Mapping[Node, list[Node]]) -> Node:
+    for node in inputs:
+        if node is tensor.grad_fn or (_is_leaf(node) and _leaf(node) is tensor):
+            return node
+    why = "the result was not computed from it"
+    if not tensor.requires_grad:
+        why = "it does not require a gradient"
+    raise ValueError(f"{name!r} is not in the graph: {why}. Leave it out of names")
+
+
+def _graph_layout(
+    inputs: Mapping[Node, list[Node]], labels: Mapping[Node, str]
+) -> tuple[dict[Place, Box], list[list[Place]]]:
+    """Return the box of each place, and for each arrow its places, source to target."""
+    rows = _graph_rows(inputs)
+    arrows = _arrows(inputs, rows)
+    widths: dict[Place, float] = dict.fromkeys(rows, 0.0)
+    heights = dict.fromkeys(rows.values(), 0.0)
+    for node, label in labels.items():
+        widths[node], height = _label_size(label)
+        # All boxes of a row are as high as the highest, so that no arrow meets one.
+        heights[rows[node]] = max(height, heights[rows[node]])
+    centers = _columns(arrows, rows, widths)
+    left = min(centers[place] - widths[place] / 2 for place in rows)
+    boxes = {}
+    for place, row in rows.items():
+        top = sum(heights[above] + ROW_GAP for above in heights if above > row)
+        boxes[place] = centers[place] - left, top, widths[place], heights[row]
+    return boxes, arrows
+
+
+def _graph_rows(inputs: Mapping[Node, list[Node]]) -> dict[Place, int]:
+    """Return for each node its longest way to the result, which has 0."""
+    leaves_first = list(TopologicalSorter(inputs).static_order())
+    rows: dict[Place, int] = dict.fromkeys(leaves_first, 0)
+    for node in reversed(leaves_first):
+        for source in inputs[node]:
+            rows[source] = max(rows[source], rows[node] + 1)
+    return rows
+
+
+def _arrows(
+    inputs: Mapping[Node, list[Node]], rows: dict[Place, int]
+) -> list[list[Place]]:
+    """Return the places of each arrow, and add those where it passes a row."""
+    arrows: list[list[Place]] = []
+    for target, sources in inputs.items():
+        for source in sources:
+            passed = range(rows[source] - 1, rows[target], -1)
+            between: dict[Place, int] = {(len(arrows), row): row for row in passed}
+            arrows.append([source, *between, target])
+            rows.update(between)
+    return arrows
+
+
+def _columns(
+    arrows: list[list[Place]], rows: Mapping[Place, int], widths: Mapping[Place, float]
+) -> dict[Place, float]:
+    """Return the center of each place: above what it leads to, as near as it fits."""
+    below: dict[Place, list[Place]] = {}
+    for source, target in (step for arrow in arrows for step in pairwise(arrow)):
+        below.setdefault(source, []).append(target)
+    centers = {place: 0.0 for place, row in rows.items() if row == 0}
+    for row in range(1, max(rows.values()) + 1):
+        wanted = {
+            place: fmean(centers[target] for target in targets)
+            for place, targets in below.items()
+            if rows[place] == row
+        }
+        # What ends at the same place keeps its order: the left operand is on the left.
+        places = sorted(wanted, key=lambda place: round(wanted[place], 6))
+        found = _spread([wanted[at] for at in places], [widths[at] for at in places])
+        centers.update(zip(places, found, strict=True))
+    return centers
+
+
+def _spread(wanted: list[float], widths: list[float]) -> list[float]:
+    """Return the centers nearest to those wanted, in order, that leave a gap."""
+    steps = [(a + b) / 2 + NODE_GAP for a, b in pairwise(widths)]
+    offsets = list(accumulate(steps, initial=0.0))
+    # Boxes that would overlap become one block, at the mean of what they want.
+    blocks: list[list[float]] = []
+    for center, offset in zip(wanted, offsets, strict=True):
+        blocks.append([center - offset])
+        while len(blocks) > 1 and fmean(blocks[-2]) > fmean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    starts = [fmean(block) for block in blocks for _ in block]
+    return [start + offset for start, offset in zip(starts, offsets, strict=True)]
+
+
+def _label_size(label: str) -> tuple[float, float]:
+    """Return width and height of a node's box, in inches."""
+    lines = label.split("\n")
+    points = max(
+        TextPath((0, 0), line, size=TEXT_SIZE).get_extents().width for line in lines
+    )
+    return points / 72 + 2 * TEXT_MARGIN, len(lines) * LINE_HEIGHT + TEXT_MARGIN
+
+
+def _shifts(arrows: list[list[Place]]) -> list[float]:
+    """Return how far to the right each arrow goes, so that equals stand apart."""
+    ends = [(arrow[0], arrow[-1]) for arrow in arrows]
+    return [
+        0.16 * (ends[:number].count(pair) - (ends.count(pair) - 1) / 2)
+        for number, pair in enumerate(ends)
+    ]
+
+
+def _fit_inches(ax: Axes) -> float:
+    """Return the size of an inch of the drawing, 1 at most: a small one gets room."""
+    figure = ax.figure.canvas.figure
+    figure.draw_without_rendering()  # so that the layout is known
+    left, right = ax.get_xlim()
+    scale = ax.bbox.width / (figure.dpi * (right - left))
+    if scale > 1:
+        ax.set_xlim(_stretch((left, right), scale))
+        ax.set_ylim(_stretch(ax.get_ylim(), scale))
+    return min(1, scale)
+
+
+def _stretch(ends: tuple[float, float], factor: float) -> tuple[float, float]:
+    middle, half = fmean(ends), factor * (ends[1] - ends[0]) / 2
+    return middle - half, middle + half
+
+
+def _draw_node(ax: Axes, box: Box, label: str, points: float, *, is_leaf: bool) -> None:
+    center, top, across, down = box
+    corner = center - across / 2, top
+    if is_leaf:
+        fill = PALETTE[0]
+        ax.add_patch(Rectangle(corner, across, down, facecolor=fill, edgecolor=LINE))
+    else:
+        style = "round,pad=0,rounding_size=0.1"
+        fill = _lighten(LINE, 0.8)
+        ax.add_patch(
+            FancyBboxPatch(
+                corner, across, down, boxstyle=style, facecolor=fill, edgecolor=LINE
+            )
+        )
+    ax.text(
+        center,
+        top + down / 2,
+        label,
+        ha="center",
+        va="center",
+        color=INK,
+        fontsize=points,
+    )
+
+
+def _draw_arrow(ax: Axes, boxes: list[Box], shift: float) -> None:
+    """Draw an arrow from the first box down to the last, straight through others."""
+    ends = [(center + shift, top, top + down) for center, top, _, down in boxes]
+    points = [(x, y) for x, top, bottom in ends for y in (top, bottom)]
+    ax.add_patch(
+        FancyArrowPatch(
+            path=Path(points[1:-1]), arrowstyle="-|>", mutation_scale=10, color=LINE
+        )
+    )
 
 
 def _check_memory(name: str, tensor: Tensor) -> Tensor:
