@@ -34,6 +34,7 @@ from torch.nn import functional as F
 
 
 def pinball(prediction, target, quantile=0.9):
+    """Charge 0.9 for an hour too short, 0.1 for one too long."""
     missing = target - prediction
     return torch.maximum(quantile * missing, (quantile - 1) * missing).mean()
 
@@ -118,6 +119,7 @@ t = torch.randn(8, dtype=torch.float64)
 
 
 def half(prediction, target):
+    """Compute a square whose one factor has no slope."""
     error = prediction - target
     return (error.detach() * error).mean()
 
@@ -160,6 +162,7 @@ t = torch.tensor([1.0, 2.0, 3.0])
 
 
 def arrives(line):
+    """Tell whether a gradient gets through a line of code."""
     weights = torch.tensor([0.2, 1.4, 0.6], requires_grad=True)
     try:
         loss = line(2 * weights).sum()
@@ -286,6 +289,7 @@ y = 3 * x + 0.3 * torch.randn(200, 1)
 
 
 def learn(with_loss):
+    """Fit a line; return its slope and the spread."""
     model, loss_fn = nn.Linear(1, 1), Spread()
     modules = nn.ModuleList([model, loss_fn] if with_loss else [model])
     optimizer = torch.optim.Adam(modules.parameters(), lr=0.05)

@@ -84,6 +84,7 @@ assert picked[0, 0].tolist() == [
 
 
 def naive(logits, target, gamma=2.0):
+    """Take the logarithm of a probability."""
     p = logits.softmax(dim=1).gather(1, target[:, None])
     return ((1 - p) ** gamma * -p.log()).mean()
 
@@ -108,6 +109,7 @@ assert loss.isinf() and slopes.isnan().all()
 
 
 def focal(logits, target, gamma=2.0):
+    """Take the logarithm first, then the probability."""
     log_p = logits.log_softmax(dim=1).gather(1, target[:, None])
     return ((1 - log_p.exp()) ** gamma * -log_p).mean()
 
@@ -186,6 +188,7 @@ RATE = 0.03
 
 
 def draw(count, seed):
+    """Draw points, of which a few are of class 1."""
     torch.manual_seed(seed)
     y = (torch.rand(count) < RATE).long()
     x = torch.randn(count, 2) + 1.5 * y[:, None]
@@ -193,6 +196,7 @@ def draw(count, seed):
 
 
 def exact(x):
+    """Return the true probability of class 1, by Bayes' rule."""
     log_odds = torch.tensor(RATE / (1 - RATE)).log()
     return torch.sigmoid(log_odds + 1.5 * x.sum(dim=1) - 1.5**2)
 
@@ -221,6 +225,7 @@ ways = {
 
 
 def fit(loss_fn, seed):
+    """Train a linear model on its own draw of points."""
     x, y = draw(6000, seed)
     model = nn.Linear(2, 2)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.2)
@@ -245,6 +250,7 @@ for model in models["cross entropy"]:
 
 
 def judge(p, threshold=0.5):
+    """Return recall, precision, precision of the top, and the mean."""
     found, rare = p > threshold, test_y == 1
     both = (found & rare).sum()
     top = rare[p.topk(1500).indices].float().mean()
@@ -252,10 +258,17 @@ def judge(p, threshold=0.5):
 
 
 def chance(model):
+    """Return what a model takes for the probability of class 1."""
     return model(test_x).softmax(dim=1)[:, 1]
 
 
 rows = {"exact": judge(exact(test_x))}
+
+assert torch.isclose(rows["exact"][3], torch.tensor(RATE), atol=0.002)
+
+# %%
+# Each row below is the mean of ten networks:
+
 for name, fits in models.items():
     rows[name] = torch.stack([judge(chance(m)) for m in fits]).mean(0)
 print(f"{'':<13} recall prec.  top mean")

@@ -59,7 +59,8 @@ tracked = layer(x).requires_grad
 with torch.no_grad():
     layer.train()
     untracked = layer(x).requires_grad
-print("eval():", tracked, " no_grad():", untracked, layer.training)
+print("after eval(), gradients:", tracked)
+print("in no_grad(), gradients:", untracked, "training:", layer.training)
 
 assert (tracked, untracked, layer.training) == (True, False, True)
 
@@ -71,8 +72,8 @@ assert (tracked, untracked, layer.training) == (True, False, True)
 # and divides the others by 1 − p, so that the mean stays about what it was.
 # In evaluation it passes everything.
 #
-# .. alt: A grid of ones. In training about a quarter of the cells is 0 and the
-#    others are 1.33. In evaluation all are 1 again.
+# .. alt: A grid of ones. In training a few cells are 0 and the others 1.33.
+#    In evaluation all are 1 again.
 
 torch.manual_seed(0)
 dropout = nn.Dropout(p=0.25)
@@ -91,8 +92,9 @@ assert 0.99 < many.mean() < 1.01 and torch.equal(views["eval()"], ones)
 # ----------------------------
 #
 # In training, `torch.nn.BatchNorm1d` gives each column of a batch mean 0 and
-# variance 1. On the way it keeps *running statistics* for later: a tenth of
-# the new mean and variance, nine tenths of the old.
+# variance 1. (Then come a learned weight and bias, 1 and 0 at first.) On the
+# way it stores *running statistics* for later: nine tenths of the old mean and
+# variance and, by ``momentum=0.1``, a tenth of the new.
 #
 # .. admonition:: In the notes
 #    :class: note-check
@@ -108,7 +110,8 @@ biased = batch.var(correction=0)  # 20 / 4
 unbiased = batch.var()  # 20 / 3
 by_hand = (batch - batch.mean()) / torch.sqrt(biased + norm.eps)
 print([round(number, 2) for number in output.flatten().tolist()])
-print(biased, unbiased, norm.running_mean, norm.running_var)
+print("variances:", biased, unbiased)
+print("stored:", norm.running_mean, norm.running_var)
 
 assert torch.allclose(output, by_hand) and biased == 20 / 4
 assert torch.isclose(unbiased, torch.tensor(20 / 3))
@@ -116,8 +119,9 @@ assert torch.allclose(norm.running_mean, torch.tensor([0.9 * 0 + 0.1 * 4]))
 assert torch.allclose(norm.running_var, 0.9 * 1 + 0.1 * unbiased)
 
 # %%
-# In evaluation the batch is not asked. The running statistics normalize, so
-# they need some batches to arrive:
+# Stored were 0.9 · 0 + 0.1 · 4 and 0.9 · 1 + 0.1 · 6.67. In evaluation the
+# batch is not asked: what was stored normalizes. It takes some batches until
+# that has become the mean and variance of the data, here 5 and 4:
 #
 # .. alt: Two curves over 60 batches. The running mean climbs from 0 to 5, the
 #    running variance from 1 to 4, both fast at first. Then they keep close to
@@ -155,9 +159,10 @@ with torch.no_grad():
     norm.train()  # or eval() forgotten
     with_small = norm(torch.cat([sample, small]))[0].item()
     with_large = norm(torch.cat([sample, large]))[0].item()
-    wrong_now = norm.eval()(sample).item()
-print(f"6 is {right:.1f}, with 3 {with_small:.1f}, with 90 {with_large:.1f}")
-print(f"later, in evaluation, 6 is {wrong_now:.1f}")
+    wrong_now = norm.eval()(sample).item()  # the statistics have moved
+print(f"evaluation: 6 becomes {right:.1f}")
+print(f"training: next to 3 {with_small:.1f}, next to 90 {with_large:.1f}")
+print(f"evaluation, later: {wrong_now:.1f}")
 
 assert 0.4 < right < 0.6 and round(with_small, 3) == 1
 assert round(with_large, 3) == -1 and -0.4 < wrong_now < 0
