@@ -64,13 +64,13 @@ assert torch.allclose(whole[3], 2 * error.mean())
 #    yes. Between the batches of one step they are kept on purpose.
 
 batches = torch.arange(12).split(4)
-added = gradient(model, batches, [1, 1, 1])
-divided = gradient(model, batches, [1 / 3, 1 / 3, 1 / 3])
-print("added:  ", (added / whole).round(decimals=6).tolist())
-print("divided:", (divided / whole).round(decimals=6).tolist())
+added = gradient(model, batches, [1, 1, 1]) / whole
+divided = gradient(model, batches, [1 / 3, 1 / 3, 1 / 3]) / whole
+print("added:  ", added.round(decimals=6).tolist())
+print("divided:", divided.round(decimals=6).tolist())
 
-assert torch.allclose(added, 3 * whole)
-assert torch.allclose(divided, whole)
+assert torch.allclose(added, torch.full_like(whole, 3))
+assert torch.allclose(divided, torch.ones_like(whole))
 
 # %%
 # Batches of 5, 5 and 2 need more care. The mean of three means is *not* the
@@ -299,6 +299,7 @@ print("by hand", hand.weight.data)
 print("tested ", tested.weight.data)
 
 assert len(norms) == 2 and min(norms) > 1
+assert torch.isclose(norms[0], gradient(model, [range(6)], [1]).norm())
 assert torch.allclose(hand.weight, tested.weight)
 assert torch.allclose(hand.bias, tested.bias)
 assert not torch.allclose(hand.weight, model.weight, atol=0.01)

@@ -204,7 +204,7 @@ def exact(x):
 test_x, test_y = draw(50_000, seed=1234)
 fig, ax = plt.subplots(figsize=(4.4, 3.2), layout="constrained")
 for label in 0, 1:
-    ax.scatter(*test_x[:3000][test_y[:3000] == label].T, s=6, label=label)
+    ax.scatter(*test_x[:1000][test_y[:1000] == label].T, s=6, label=label)
 ax.set(xlabel="first input", ylabel="second input")
 ax.legend(title="class", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)
 plt.show()
