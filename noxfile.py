@@ -31,7 +31,8 @@ GROUPS = nox.project.load_toml("pyproject.toml")
 NEWEST, OLDEST = ".ci/constraints-newest.txt", ".ci/constraints-oldest.txt"
 # One thread a process, since tests and gallery use a process for each core.
 CPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-PARALLEL = ["-n", "auto"]
+# Pages take seconds each: whoever is done takes tests from the others.
+PARALLEL = ["-n", "auto", "--dist", "worksteal"]
 
 
 def install(session: nox.Session, *groups: str, constraints: str = NEWEST) -> None:
