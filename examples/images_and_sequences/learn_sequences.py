@@ -277,8 +277,8 @@ assert max(wrong) < 0.75 and len(wrong) == 8
 
 # %%
 # No error, no warning, and little better than guessing: it learns from the
-# longest rows of a batch and guesses the rest. Now the last state. With 20
-# other seeds it reached 99 % or more, and the last column never passed 67 %.
+# longest rows of a batch and guesses the rest. Now the last state. With each
+# of 20 seeds it reached at least 99 %, and the last column at most 67 %.
 #
 # .. alt: Accuracy on unseen texts after each of eight epochs. The line for
 #    the last state rises above 0.95 within two or three epochs. The line for

@@ -90,7 +90,8 @@ assert weights.shape == (3, 5, 5)  # the mean of both heads
 # To predict the next step, no step may see a later one: the mask is *causal*.
 # In ``scaled_dot_product_attention``, True means: look here. In
 # ``MultiheadAttention`` and all Transformer layers, True means: do *not* look.
-# The wrong one sees only the future, and its last step sees nothing at all.
+# The wrong way around, on the left, each step sees only the future, and the
+# last one nothing at all.
 #
 # .. alt: Two grids of attention weights, five by five. Left, with the mask the
 #    wrong way around, all weights are above the diagonal and the last row is
@@ -100,13 +101,13 @@ assert weights.shape == (3, 5, 5)  # the mean of both heads
 keep = torch.ones(5, 5, dtype=torch.bool).tril()  # True: look here
 _, wrong = attention(batch, batch, batch, attn_mask=keep)
 output, right = attention(batch, batch, batch, attn_mask=~keep)
-draw_tensors({"attn_mask=keep": wrong[0], "attn_mask=~keep": right[0]})
+grids = {"attn_mask=keep": wrong[0], "attn_mask=~keep": right[0]}
+looks = [(grid > 0).int() for grid in grids.values()]
+draw_tensors(grids, groups=looks)
 plt.show()
 
-assert (
-    torch.equal(wrong[0, :-1] > 0, ~keep[:-1]) and wrong[0, -1].isnan().all()
-)
-assert torch.equal(right[0] > 0, keep) and right[0, 0, 0] == 1
+assert torch.equal(looks[0][:-1] > 0, ~keep[:-1])
+assert torch.equal(looks[1] > 0, keep) and wrong[0, -1].isnan().all()
 answers = F.scaled_dot_product_attention(*heads, attn_mask=keep)
 by_hand = attention.out_proj(answers.transpose(1, 2).flatten(2))
 assert torch.allclose(by_hand, output, atol=1e-5)
@@ -126,11 +127,8 @@ other = batch.clone()
 other[padding] += 1
 
 changes = {}
-for name, mask in (
-    ("none", None),
-    ("~padding", ~padding),
-    ("padding", padding),
-):
+masks = {"none": None, "~padding": ~padding, "padding": padding}
+for name, mask in masks.items():
     answer, _ = attention(batch, batch, batch, key_padding_mask=mask)
     second, _ = attention(other, other, other, key_padding_mask=mask)
     changes[name] = not torch.allclose(answer[:, 0], second[:, 0], atol=1e-6)
@@ -179,12 +177,12 @@ def encode(x):
 
 
 agrees = {}
-for mode in (True, False):
-    layer.train(mode)
+for mode in ("train", "eval"):
+    layer.train(mode == "train")
     agrees[mode] = torch.allclose(layer(batch), encode(batch), atol=1e-5)
-print("agrees in training mode or not:", agrees)
+print("agrees:", agrees)
 
-assert agrees == {True: False, False: True}
+assert agrees == {"train": False, "eval": True}
 assert torch.allclose(encode(batch).mean(dim=2), torch.zeros(3, 5), atol=1e-5)
 
 # %%
@@ -192,8 +190,7 @@ assert torch.allclose(encode(batch).mean(dim=2), torch.zeros(3, 5), atol=1e-5)
 # ------------------------------
 #
 # At each step, name the symbol that stood three steps earlier. There are eight
-# symbols, in random order, so nothing but looking back helps. Every batch is
-# new. One network gets places, the other does not.
+# symbols, in random order, so nothing but looking back helps.
 
 keep = torch.ones(12, 12, dtype=torch.bool).tril()
 
@@ -223,6 +220,8 @@ print(tuple(scores.shape))
 assert scores.shape == (2, 12, 8)
 
 # %%
+# Every batch is new, so there is nothing to learn by heart. The first network
+# does without places, the second gets them.
 
 
 def train(model):
@@ -241,17 +240,18 @@ def train(model):
 
 
 reached = {}
-for use_places in (False, True):
+for name in ("without places", "with places"):
     torch.manual_seed(0)
-    model = LookBack(use_places)
-    reached[use_places] = train(model)
-    print(f"places {use_places}: {reached[use_places]:.0%}")
+    model = LookBack(use_places=name == "with places")
+    reached[name] = train(model)
+    print(f"{name}: {reached[name]:.0%} right")
 
-assert reached[True] > 0.95 and reached[False] < 0.6
+assert reached["with places"] > 0.95 and reached["without places"] < 0.5
 
 # %%
 # Without places, the network can only guess among the symbols that it sees.
-# What does the other look at? Three steps back:
+# With 20 seeds it was right at 34 to 36 % of the steps, the other at all of
+# them. What does that one look at? Three steps back:
 #
 # .. alt: A grid of twelve by twelve steps, dark where the weight is near 1.
 #    From the fourth row on, the dark cells lie on a diagonal, three steps to

@@ -110,28 +110,26 @@ assert outputs[2:] == [*shapes[:5], shapes[-1]]  # a function flattens
 # %%
 # For one image, drawn to scale, with at most five of the channels:
 #
-# .. alt: An image of 1 × 8 × 8 as one square; a stack of 16 × 8 × 8 behind it,
-#    pooled to a smaller stack of 16 × 4 × 4, convolved to 24 × 2 × 2, flattened
-#    to a tall column of 96, and at last a short column of 10 scores.
+# .. alt: An image of 1 × 8 × 8 as one square, then a stack of 16 × 8 × 8,
+#    pooled to a smaller stack of 16 × 4 × 4, convolved to 24 × 2 × 2,
+#    flattened to a tall column of 96, and at last a short column of 10 scores.
 
 titles = "image", "Conv2d", "MaxPool2d", "Conv2d", "flatten", "Linear"
 steps = [four.shape, *[shapes[place] for place in (0, 2, 3, 5, 6)]]
 numbers = []
 fig, ax = plt.subplots(figsize=(6, 2), layout="constrained")
 for place, (title, shape) in enumerate(zip(titles, steps, strict=True)):
-    sizes = shape[1:]  # without the batch
+    sizes, x = shape[1:], 10 * place  # without the batch
     numbers.append(torch.Size(sizes).numel())
     depth, height, width = sizes if len(sizes) == 3 else (1, sizes[0] / 10, 1)
-    for sheet in range(min(depth, 5)):
-        left, top = 10 * place + 0.5 * sheet, -0.5 * sheet
-        corner = left - width / 2, top - height / 2
-        square = plt.Rectangle(
-            corner, width, height, fc=PALETTE[place], ec="k"
-        )
+    for back in range(min(depth, 5))[::-1]:
+        corner = x + back / 2 - width / 2, -back / 2 - height / 2
+        square = plt.Rectangle(corner, width, height, ec="#6b7280")
+        square.set_facecolor(PALETTE[place])
         ax.add_patch(square)
-    ax.text(10 * place, -8, title, ha="center")
-    ax.text(10 * place, 8, " × ".join(map(str, sizes)), ha="center")
-ax.axis([-5, 56, 8, -9])
+    ax.text(x, -8, title, ha="center")
+    ax.text(x, 8, " × ".join(map(str, sizes)), ha="center")
+ax.axis([-5, 56, 8.5, -9])
 ax.axis("off")
 plt.show()
 

@@ -50,12 +50,14 @@ def follow(slow, fast, decay):
 model = torch.nn.Linear(1, 1, bias=False)
 torch.nn.init.constant_(model.weight, 4.0)
 averages = {"second name": model, "copy": copy.deepcopy(model)}
+kept = model.state_dict()
 torch.nn.init.constant_(model.weight, 8.0)  # what an optimizer might do
 for slow in averages.values():
     follow(slow, model, decay=0.75)
 reached = {name: slow.weight.item() for name, slow in averages.items()}
 print(reached)
 
+assert kept["weight"].item() == 8.0  # it follows the model as well
 assert reached == {"second name": 8.0, "copy": 0.75 * 4 + 0.25 * 8}
 
 # %%
@@ -157,14 +159,12 @@ ax.set(xlabel="step", ylabel="loss on new digits", ylim=(0, 0.8))
 ax.legend(fontsize=10)
 plt.show()
 
-late, late_average = torch.tensor([last[-200:], average[-200:]])
-print(f"last 200 steps: mean {late.mean():.2f}, worst {late.max():.2f}")
-print(
-    f"average: mean {late_average.mean():.2f}, worst {late_average.max():.2f}"
-)
+late = torch.tensor([last[-200:], average[-200:]])  # (2, 200)
+for name, losses in zip(("last weights", "average"), late, strict=True):
+    print(f"{name}: mean {losses.mean():.2f}, worst {losses.max():.2f}")
 
-assert late_average.mean() < 0.9 * late.mean() and late.mean() < 0.3
-assert late_average.max() < 0.75 * late.max()
+assert late[1].mean() < 0.9 * late[0].mean() < 0.27
+assert late[1].max() < 0.75 * late[0].max()
 
 # %%
 # Evaluate with it
@@ -229,7 +229,7 @@ model = network(torch.nn.BatchNorm1d)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 schedule = SWALR(optimizer, swa_lr=0.5, anneal_epochs=3)
 mean = AveragedModel(model)
-rates, curves = [], {"last weights": [], "without": [], "with update_bn": []}
+rates, curves = [], {"last weights": [], "no update_bn": [], "update_bn": []}
 for epoch in range(20):
     rates.append(round(optimizer.param_groups[0]["lr"], 2))
     for _ in steps(model, optimizer, batch_size=25):
@@ -238,30 +238,35 @@ for epoch in range(20):
     if epoch >= 5:
         schedule.step()
         mean.update_parameters(model)
-        curves["without"].append(loss_on_new(mean))
+        curves["no update_bn"].append(loss_on_new(mean))
         update_bn([x], mean)
-        curves["with update_bn"].append(loss_on_new(mean))
-print(rates[4:10])
+        curves["update_bn"].append(loss_on_new(mean))
+print("rates of epochs 4 to 9:", rates[4:10])
 
 assert rates[:6] == [0.1] * 6 and rates[8:] == [0.5] * 12
 
 # %%
+# Without ``update_bn`` the average is hardly worth anything, and the reason is
+# nowhere to be seen. With it, the average had the lowest loss of the three
+# with each of 21 seeds.
+#
 # .. alt: Loss on new digits over 20 epochs, the last 15 of them averaged. The
-#    average without update_bn is the worst of three. With it, the average lies
-#    below the jagged line of the last weights.
+#    average without update_bn is mostly the worst of the three. With it, the
+#    average falls smoothly, below nearly all of the line of the last weights.
 
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, losses in curves.items():
     ax.plot(range(21 - len(losses), 21), losses, label=name)
 ax.set(xlabel="epoch", ylabel="loss on new digits", ylim=(0, 0.5))
+ax.set_xticks(range(0, 21, 5))
 ax.legend(fontsize=10)
 plt.show()
 
 final = {name: sum(losses[-5:]) / 5 for name, losses in curves.items()}
-for name, loss in final.items():
-    print(f"{name}: {loss:.2f}")
-best = final.pop("with update_bn")
-assert best < final["last weights"] and best < 0.85 * final["without"]
+print("last 5 epochs:", {name: f"{loss:.2f}" for name, loss in final.items()})
+
+assert final["update_bn"] < final["last weights"] < 0.25
+assert final["update_bn"] < 0.85 * final["no update_bn"]
 
 # %%
 # What you learned

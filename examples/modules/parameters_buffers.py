@@ -203,8 +203,8 @@ assert saved == [True] * 4 + [False] * 4
 #
 # .. alt: A table with eight rows. Parameter, ParameterList and ModuleList have
 #    yes for gradient, trained, moved and saved. A buffer is moved and saved;
-#    one that is not persistent is only moved. A plain tensor has no yes. A list
-#    of parameters and a list of layers have yes for the gradient only.
+#    one that is not persistent is only moved. A plain tensor has no yes. A
+#    list of parameters and a list of layers have yes for the gradient only.
 
 columns = {"gradient": has_gradient, "trained": trained}
 columns |= {"moved": moved, "saved": saved}
