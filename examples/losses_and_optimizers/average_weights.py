@@ -246,9 +246,8 @@ print("rates of epochs 4 to 9:", rates[4:10])
 assert rates[:6] == [0.1] * 6 and rates[8:] == [0.5] * 12
 
 # %%
-# Without ``update_bn`` the average is hardly worth anything, and the reason is
-# nowhere to be seen. With it, the average had the lowest loss of the three
-# with each of 21 seeds.
+# Without ``update_bn`` nothing is gained, and no error says why. With it, the
+# average had the lowest loss of the three with each of 21 seeds.
 #
 # .. alt: Loss on new digits over 20 epochs, the last 15 of them averaged. The
 #    average without update_bn is mostly the worst of the three. With it, the
