@@ -136,8 +136,8 @@ plt.show()
 assert numbers == [64, 1024, 256, 96, 96, 10]
 
 # %%
-# By leaving it out
-# -----------------
+# By leaving the number out
+# -------------------------
 #
 # `torch.nn.LazyLinear` takes the number from the first batch that it sees.
 # Until then it has no weights, so run one batch before you make an optimizer.
