@@ -26,6 +26,7 @@ extensions = [
     "page_foot",
     "page_head",
     "page_notebooks",
+    "page_times",
     "mathml",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
@@ -85,6 +86,7 @@ sphinx_gallery_conf = {
     "capture_repr": (),
     "first_notebook_cell": INSTALL,
     "remove_config_comments": True,
+    "junit": "../page_times.xml",  # for page_times.py, outside of the site itself
     "show_memory": False,
     "write_computation_times": False,  # its tables load scripts from other hosts
     "show_signature": False,

@@ -10,6 +10,7 @@ import figures
 import matplotlib as mpl
 import page_foot
 import page_notebooks
+import page_times
 import pytest
 import reading_order
 import stale_pages
@@ -203,3 +204,16 @@ def test_methods_of_tensors_are_links_and_variables_are_not():
         "Tensor": "torch.Tensor",
     }
     assert code_links.corrected(better) == better
+
+
+def test_a_build_ends_with_the_times_of_its_pages():
+    """The slowest page comes first, one above the limit is marked, the sum is last."""
+    report = """<?xml version="1.0"?><testsuite tests="2" time="20.5">
+    <testcase classname="dtypes" file="tensors/dtypes.py" name="Types" time="1.25" />
+    <testcase classname="losses" file="losses/losses.py" name="L" time="19.25"/>
+    </testsuite>"""
+    assert page_times.table(page_times.times(report)).splitlines() == [
+        "   19.2 s  losses/losses.py  <- too slow",
+        "    1.2 s  tensors/dtypes.py",
+        "   20.5 s  in all",
+    ]
