@@ -56,6 +56,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_suffix(".toml")
 COPIED = ("snippets", "tests", "examples", "pyproject.toml")
+SOCKETS = "pymp-*"  # of workers: they come and go with the tests, and cannot be copied
 REQUIRED, REQUIRED_IN_EACH = 0.9, 0.85
 FIRST_RUN = 900.0  # seconds
 SLOW = 1.0  # seconds for one test
@@ -528,8 +529,7 @@ def share(snippets: Sequence[Snippet]) -> float:
 
 def prepare(name: str, folder: Path) -> Snippet:
     """Copy what the tests of a snippet need, and run them before any change."""
-    # Sockets of workers (pymp-*) come and go while tests run in the checkout itself.
-    ignored = shutil.ignore_patterns("__pycache__", "browser", "docs", "pymp-*")
+    ignored = shutil.ignore_patterns("__pycache__", "browser", "docs", SOCKETS)
     for entry in COPIED:
         if (ROOT / entry).is_dir():
             shutil.copytree(ROOT / entry, folder / entry, ignore=ignored)
@@ -676,7 +676,7 @@ def check(name: str, function: str | None, jobs: int) -> Snippet:
         folders[0].mkdir()
         snippet = prepare(name, folders[0])
         for folder in folders[1:]:
-            shutil.copytree(folders[0], folder)
+            shutil.copytree(folders[0], folder, ignore=shutil.ignore_patterns(SOCKETS))
         chosen = [
             mutant
             for mutant in snippet.made
