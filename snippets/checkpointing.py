@@ -980,7 +980,8 @@ def _misfit(
         return f"{name!r} is the state of {title}. {AS_IT_WAS}"
     same_torch = about.get("torch") == str(torch.__version__)
     wrong = _state_misfit(target, content[name], saved, same_torch)
-    return wrong and f"{name!r} does not fit: {wrong}. {AS_IT_WAS}"
+    end = "" if wrong.endswith("?") else "."
+    return wrong and f"{name!r} does not fit: {wrong}{end} {AS_IT_WAS}"
 
 
 def _title(kind: Mapping[str, Any]) -> str:

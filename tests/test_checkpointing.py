@@ -217,7 +217,7 @@ def test_plateau_scheduler_and_scaler_go_on(path):
 
 PLAIN_VALUES = {
     "none": None,
-    "numbers": [True, 0, -1, 2**100, 1.5, float("inf"), 1j],
+    "numbers": [True, 0, -1, 2**2000 - 1, 1.5, float("inf"), 1j],
     "texts": ("", "grüße \ud83d\ude00", b"\x00\xff", bytearray(b"ab")),
     "nested": {"a": [{"b": (1, (2,))}], 3: {None: {1, 2}}, (1, "x"): 1.0},
     "ordered": OrderedDict([("z", 1), ("a", 2)]),
@@ -438,6 +438,23 @@ class StatefulList(list):
         self[:] = state["items"]
 
 
+class OwnTensor(torch.Tensor):
+    """A tensor of a class of its own."""
+
+
+class Untold:
+    """Like an array, but it tells neither its dimensions nor its type."""
+
+    def tolist(self):
+        return []
+
+
+def ordered_with_attribute(value):
+    ordered = OrderedDict(a=1)
+    ordered.mine = value
+    return ordered
+
+
 UNSAVABLE = {
     "array": (np.zeros(2), "x is of type numpy.ndarray", "torch.as_tensor"),
     "NumPy number": ([1, np.float64(2)], "x[1] is of type numpy.float64", "th .item()"),
@@ -459,6 +476,29 @@ UNSAVABLE = {
     "meta tensor": (torch.ones(2, device="meta"), "x is on the meta device", "real"),
     "lazy": (nn.UninitializedParameter(), "x has no shape yet", "one batch"),
     "huge integer": ([2**5000], "x[0] is too large", "str("),
+    "a bit too large": (2**2000, "x is too large an integer: save str(x)", ""),
+    "huge key": ({2**5000: 1}, "x is too large an integer", "str("),
+    "bytes of NumPy": (
+        np.array([b"a"]),
+        "x is of type numpy.ndarray",
+        "with .tolist()",
+    ),
+    "like an array": (Untold(), "x is of type tests", "torch.as_tensor(...), or"),
+    "own class of tensor": (
+        [torch.ones(2).as_subclass(OwnTensor)],
+        "x[0] is of type tests.test_checkpointing.OwnTensor",
+        "torch.as_tensor",
+    ),
+    "in a dict in a dict": (
+        OrderedDict(a=[len]),
+        "x['a'][0] is of type builtins.builtin_function_or_method",
+        "tensors, numbers",
+    ),
+    "beside an ordered dict": (
+        ordered_with_attribute(len),
+        "vars(x)['mine'] is of type builtins.builtin_function_or_method",
+        "tensors, numbers",
+    ),
 }
 
 
@@ -616,6 +656,50 @@ def test_an_error_while_saving_says_that_the_old_file_is_kept(path, monkeypatch)
     monkeypatch.undo()
     assert load_checkpoint(path) == {"epoch": 1}
     assert os.listdir(path.parent) == ["run.pt"]
+
+
+def test_the_first_error_is_told_where_cleaning_up_fails_too(path, monkeypatch):
+    """What went wrong, not that the temporary file could not be removed."""
+
+    def refuse(said):
+        def call(*_):
+            raise OSError(said)
+
+        return call
+
+    monkeypatch.setattr(os, "replace", refuse("no such luck"))
+    monkeypatch.setattr(Path, "unlink", refuse("not even that"))
+    with pytest.raises(CheckpointError, match="no such luck"):
+        save_checkpoint(path, epoch=1)
+
+
+def test_an_error_that_is_not_of_the_system(path, monkeypatch):
+    """It has no number, and the advice is a general one."""
+
+    def refuse(*_):
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr(torch, "save", refuse)
+    with pytest.raises(CheckpointError, match=r"no such luck.*Save to another place"):
+        save_checkpoint(path, epoch=1)
+
+
+def test_a_save_leaves_no_file_open(path):
+    """Neither the file nor its folder: a long training saves a thousand times."""
+    save_checkpoint(path, epoch=1)
+    before = len(os.listdir("/dev/fd"))
+    save_checkpoint(path, epoch=2)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_folder_that_looks_like_a_leftover_is_left_alone(path):
+    """It cannot be opened, which hides no other leftover and fails no save."""
+    folder = path.with_name(f".{path.name}.abc.part")
+    folder.mkdir()
+    leftover = path.with_name(f".{path.name}.def.part")
+    leftover.touch()
+    save_checkpoint(path, epoch=1)
+    assert folder.is_dir() and not leftover.exists()
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -1002,9 +1086,9 @@ def bytes_of_bad_file(name, good, path) -> bytes:
 
 
 BAD_FILES = {
-    "empty": "is empty",
+    "empty": "is empty: take another copy, or an older checkpoint",
     "one byte": "is not a checkpoint",
-    "cut to the first half": "its end is missing",
+    "cut to the first half": "is missing. Take another copy, or an older checkpoint",
     "cut by one byte": "damaged",
     "cut by the checksum": "damaged",
     "cut by the comment": "damaged",
@@ -1016,13 +1100,14 @@ BAD_FILES = {
     "zeros in the middle": "damaged",
     "all zeros": "is not a checkpoint",
     "two blocks swapped": "damaged",
-    "a bit of a weight": "damaged",
+    "a bit of a weight": "damaged: its bytes do not give the checksum they had when it "
+    "was saved. Take another copy, or an older checkpoint",
     "checksum in capitals": "damaged",
     "line ends converted": "damaged",
     "model.state_dict() by torch.save": "torch.load(path, weights_only=True)",
     "whole model by torch.save": "if torch.save wrote it",
     "legacy torch.save": "Python pickle",
-    "pickle": "Python pickle",
+    "pickle": "so read it only if you trust who wrote it",
     "old pickle": "it begins with b'(dp0",
     "safetensors": "safetensors package",
     "zip": "is a zip file, but not a checkpoint",
@@ -1031,15 +1116,17 @@ BAD_FILES = {
     "picture": "it begins with b'\\x89PNG",
     "web page": "it begins with b'<!DOCTYP'",
     "pointer of Git LFS": "it begins with b'version '",
-    "newer format": "has format 2, and this program reads format 1",
-    "signed, runs code": "(posix.mkdir), and was not read further: use it only if",
+    "newer format": "has format 2, and this program reads format 1: load it with the "
+    "version of the program that saved it, or a newer one",
+    "signed, runs code": "(posix.mkdir), and was not read further: use it only if you "
+    "know who wrote it, and how",
     "signed, a whole model": "other than tensors and plain values",
     "signed, a list": "was not written by save_checkpoint",
     "signed, no description": "was not written by save_checkpoint",
     "signed, odd description": "was not written by save_checkpoint",
     "signed, described but not there": "was not written by save_checkpoint",
     "signed, number for a model": "cannot be compared",
-    "signed, no zip": "was not read further",
+    "signed, no zip": "Error), and was not read further",
 }
 
 
@@ -1065,6 +1152,24 @@ def test_the_malicious_file_is_one(path, monkeypatch):
     assert folder.exists()
 
 
+def test_missing_file_is_an_error_with_its_number_and_name(path):
+    """As the system's own errors have them, for a file and for a folder."""
+    for missing in (path, path.parent / "no folder" / "run.pt"):
+        with pytest.raises(FileNotFoundError) as error:
+            load_checkpoint(missing)
+        assert error.value.errno == errno.ENOENT
+        assert error.value.filename == str(missing)
+
+
+def test_near_files_are_three_at_most(path):
+    """The nearest first; a folder full of checkpoints is not listed whole."""
+    for number in range(5):
+        save_checkpoint(path.with_name(f"run{number}.pt"), epoch=1)
+    with pytest.raises(FileNotFoundError) as error:
+        load_checkpoint(path)
+    assert str(error.value).count(" or ") == 2
+
+
 def test_missing_file_names_the_near_ones(path):
     """FileNotFoundError, with what is in the folder."""
     save_checkpoint(path, epoch=1)
@@ -1080,6 +1185,29 @@ def test_missing_file_names_the_near_ones(path):
         load_checkpoint(path / "run.pt")
     with pytest.raises(TypeError):
         load_checkpoint(0)
+
+
+def test_the_checksum_is_the_comment_of_the_archive(path):
+    """Any program for zip archives shows it, and finds the archive whole."""
+    save_checkpoint(path, epoch=1)
+    raw = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        comment = archive.comment
+        assert archive.testzip() is None
+    text = b"checkpoint format 1, CRC-32 "
+    checksum = zlib.crc32(raw[: -len(comment) - 2] + b"\0\0" + text)
+    assert comment == text + b"%08x" % checksum
+
+
+@pytest.mark.parametrize("last", [1, 2, 0])
+def test_large_files_are_read_piece_by_piece(path, monkeypatch, last):
+    """The checksum of all pieces is that of the whole, also where one byte is left."""
+    save_checkpoint(path, epoch=1)
+    checked = path.stat().st_size - len(checkpointing._trailer(0))
+    monkeypatch.setattr(checkpointing, "CHUNK", checked - last)
+    assert load_checkpoint(path) == {"epoch": 1}
+    monkeypatch.setattr(checkpointing, "CHUNK", 100)
+    assert load_checkpoint(path) == {"epoch": 1}
 
 
 def test_a_file_that_shrinks_while_it_is_read(path):
@@ -1168,6 +1296,24 @@ MISFITS = {
         lambda m: {"model": m},
         lambda m: {"model": m[:3]},
         f"only in the file: '3.weight', '3.bias'. {AS_IT_WAS}. Nothing was loaded",
+    ),
+    "four are listed": (
+        lambda m: {"model": nn.ParameterList(torch.ones(1) for _ in range(4))},
+        lambda m: {"model": nn.ParameterList()},
+        f"only in the file: '0', '1', '2', '3'. {AS_IT_WAS}",
+    ),
+    "of five, one more": (
+        lambda m: {"model": nn.ParameterList(torch.ones(1) for _ in range(5))},
+        lambda m: {"model": nn.ParameterList()},
+        f"only in the file: '0', '1', '2', '3' and 1 more. {AS_IT_WAS}",
+    ),
+    "both, and another shape": (
+        lambda m: {"model": nn.ModuleDict({"a": nn.Linear(1, 2), "q": nn.PReLU()})},
+        lambda m: {"model": nn.ModuleDict({"a": nn.Linear(1, 3), "w": nn.PReLU()})},
+        "missing in the file: 'w.weight'; only in the file: 'q.weight'; 'a.weight' is "
+        "float32 of shape (2, 1) in the file and float32 of shape (3, 1) here, "
+        "'a.bias' is float32 of shape (2,) in the file and float32 of shape (3,) here; did "
+        f"you mean 'q.weight'? {AS_IT_WAS}",
     ),
     "near name": (
         lambda m: {"model": nn.ModuleDict({"encoder": nn.Linear(1, 1)})},
@@ -1281,6 +1427,13 @@ def test_objects_that_do_not_fit_are_refused(path, name, first):
     assert good["good"].value == 2
 
 
+def test_a_file_of_plain_values_holds_no_objects(path):
+    """The error says so, and changes nothing."""
+    save_checkpoint(path, epoch=1)
+    said = refuses(path, {"model": small_model()})
+    assert "it holds no 'model', but plain values alone (leave it out" in said
+
+
 def test_scheduler_state_of_another_kind(path):
     """A scheduler of the same name whose state lacks something is refused."""
 
@@ -1301,17 +1454,92 @@ def test_scheduler_state_of_another_kind(path):
 def test_generator_state_of_another_size(path, monkeypatch):
     """A generator's state that is no such state is refused, and the generator kept."""
     generator = torch.Generator()
-    for bad in (
-        torch.zeros(3, dtype=torch.uint8),
-        torch.zeros(5056, dtype=torch.uint8),
+    size = len(generator.get_state())
+    for bad, said in (
+        (3, rf"'generator' does not fit: its state has sizes \(3, {size}\)\. Make it"),
+        (size, r"'generator' could not .*\. All objects are as they were before$"),
     ):
+        numbers = torch.zeros(bad, dtype=torch.uint8)
         with monkeypatch.context() as patch:
-            patch.setattr(checkpointing, "_state", lambda _, bad=bad: bad)
+            patch.setattr(checkpointing, "_state", lambda _, bad=numbers: bad)
             save_checkpoint(path, generator=generator)
         before = generator.get_state()
-        with pytest.raises(CheckpointError, match=r"'generator' (does|could) not"):
+        with pytest.raises(CheckpointError, match=said):
             load_checkpoint(path, generator=generator)
         assert torch.equal(generator.get_state(), before)
+
+
+def test_a_generator_loaded_before_another_fails_goes_back(path, monkeypatch):
+    """Generators are loaded one after the other, and given back what they had."""
+    good, bad = torch.Generator().manual_seed(1), torch.Generator()
+    numbers = torch.zeros_like(bad.get_state())
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            checkpointing, "_state", lambda g: numbers if g is bad else g.get_state()
+        )
+        save_checkpoint(path, good=good, bad=bad)
+    good.manual_seed(2)
+    before = good.get_state()
+    with pytest.raises(CheckpointError, match="'bad' could not be loaded"):
+        load_checkpoint(path, good=good, bad=bad)
+    assert torch.equal(good.get_state(), before)
+
+
+def test_own_classes_come_first_then_models_then_random_numbers(path, monkeypatch):
+    """What may fail is loaded first, and what others may draw from is loaded last."""
+    model, optimizer = trained()
+    generator = torch.Generator()
+    objects = {
+        "generator": generator, "random": RandomState(), "model": model,
+        "optimizer": optimizer, "own": OwnState(1),
+    }  # fmt: skip
+    save_checkpoint(path, **objects)
+    loaded = []
+    monkeypatch.setattr(
+        checkpointing, "_load", lambda target, *_: loaded.append(target)
+    )
+    load_checkpoint(path, **objects)
+    names = ["own", "model", "optimizer", "generator", "random"]
+    assert loaded == [objects[name] for name in names]
+
+
+def test_a_class_may_have_more_to_save_than_it_had(path):
+    """Only schedulers are asked for what they need: other classes decide themselves."""
+
+    class Grown(OwnState):
+        def state_dict(self):
+            return {**super().state_dict(), "new": 1}
+
+    Grown.__name__ = "OwnState"
+    save_checkpoint(path, own=OwnState(1))
+    own = Grown(2)
+    load_checkpoint(path, own=own)
+    assert own.value == 1
+
+
+def test_extra_state_that_became_a_tensor_is_told(path):
+    """Only its module understands it, so the error says what it is not."""
+
+    class Extra(nn.Module):
+        def __init__(self, extra):
+            super().__init__()
+            self.extra = extra
+
+        def get_extra_state(self):
+            return self.extra
+
+    save_checkpoint(path, model=Extra([1]))
+    said = refuses(path, {"model": Extra(torch.ones(2))})
+    assert "is no tensor in the file and float32 of shape (2,) here" in said
+
+
+def test_only_a_scheduled_optimizer_is_marked_as_stepped(path):
+    """Otherwise, torch would miss its warning of a scheduler that steps too early."""
+    _, optimizer = trained()
+    save_checkpoint(path, optimizer=optimizer)
+    other = adam(small_model())
+    load_checkpoint(path, optimizer=other)
+    assert not hasattr(other, "_opt_called")
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(("fails", "model", "rest"))])
@@ -1388,6 +1616,84 @@ def test_modules_and_optimizers_that_fail_half_way(path, kind):
     refuses(path, objects)
     assert objects["optimizer"].param_groups[0] is group
     assert group["params"][0] is objects["model"].weight
+
+
+class WithExtraState(nn.Module):
+    """A buffer, and a state of its own that loading changes in place."""
+
+    def __init__(self, value, *, fails=False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(value))
+        self.register_buffer("count", torch.tensor(value))
+        self.seen, self.fails = [[value]], fails
+
+    def get_extra_state(self):
+        return self.seen
+
+    def set_extra_state(self, state):
+        self.seen[0][:] = state[0]
+
+    def load_state_dict(self, state, *args, **kwargs):
+        super().load_state_dict(state, *args, **kwargs)
+        if self.fails:
+            raise ValueError("no")
+
+
+def test_buffers_and_extra_state_of_a_module_go_back(path):
+    """All that its state holds is as before, also what was changed in place."""
+    save_checkpoint(path, model=WithExtraState(1.0))
+    model = WithExtraState(2.0, fails=True)
+    refuses(path, {"model": model})
+    assert (model.weight.item(), model.count.item(), model.seen) == (2.0, 2.0, [[2.0]])
+
+
+def test_extra_state_that_never_loads_keeps_no_weight_from_going_back(path):
+    """The error is told, and the rest of the module is as before."""
+
+    class Refuses(WithExtraState):
+        def set_extra_state(self, state):
+            raise ValueError("never")
+
+    save_checkpoint(path, model=WithExtraState(1.0))
+    model = Refuses(2.0)
+    assert "(ValueError: never)" in refuses(path, {"model": model})
+    assert (model.weight.item(), model.count.item()) == (2.0, 2.0)
+
+
+def test_an_attribute_that_a_failed_load_added_is_gone(path):
+    """The object has the attributes that it had, no others."""
+
+    class Adds(OwnState):
+        def load_state_dict(self, state):
+            self.added = True
+            super().load_state_dict(state)
+
+    save_checkpoint(path, own=Adds(1))
+    own = Adds(2, fails=ValueError("no"))
+    refuses(path, {"own": own})
+    assert sorted(vars(own)) == ["fails", "items", "value"]
+
+
+def test_an_object_without_attributes_goes_back_too(path):
+    """A class with slots keeps what it has elsewhere."""
+
+    class Slotted:
+        __slots__ = ("value",)
+
+        def state_dict(self):
+            return {"value": self.value}
+
+        def load_state_dict(self, state):
+            self.value = state["value"]
+            if self.value == 1:
+                raise ValueError("no")
+
+    own = Slotted()
+    own.value = 1
+    save_checkpoint(path, own=own)
+    own.value = 2
+    refuses(path, {"own": own})
+    assert own.value == 2
 
 
 def test_random_numbers_drawn_while_loading_do_not_count(path):
@@ -1530,7 +1836,9 @@ def pretend(monkeypatch, module, count, name="cuda"):
     monkeypatch.setattr(
         torch.accelerator, "current_accelerator", lambda: torch.device(name)
     )
-    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+    monkeypatch.setattr(
+        torch, "get_device_module", lambda device: {name: module}[device.type]
+    )
 
 
 @pytest.mark.parametrize(("there", "here"), [(2, 2), (3, 1), (1, 3)])
@@ -1561,7 +1869,8 @@ def test_random_state_on_other_machines(monkeypatch):
     module = FakeAccelerator(1, initialized=False)
     with monkeypatch.context() as patch:
         pretend(patch, module, 1)
-        assert RandomState().state_dict()["accelerator"]["states"] == []
+        unused = {"type": "cuda", "states": []}
+        assert RandomState().state_dict()["accelerator"] == unused
         RandomState().load_state_dict(state)
         assert module.states[0][0] == 0
 
@@ -1883,9 +2192,12 @@ def middle(loader):
 CHANGED = {
     "batch size": ({"batch_size": 5}, "batch_size was 4, now 5"),
     "length": ({"dataset": range(24)}, "length was 5, now 6"),
-    "workers": ({"num_workers": 2}, "num_workers was 0, now 2"),
+    "workers": ({"num_workers": 2}, r"was 0, now 2\. Make it as it was$"),
     "shuffle": ({"shuffle": True}, "sampler was 'SequentialSampler', now 'RandomSamp"),
-    "generator": ({"generator": seeded(1)}, r"generators at \[\], and this one has"),
+    "generator": (
+        {"generator": seeded(1)},
+        r"at \[\], and this one has .*: make it as it was$",
+    ),
 }
 
 
@@ -1925,6 +2237,24 @@ def test_loader_that_became_shorter():
             iter(loader)
         assert everything() == before
     assert batches
+
+
+def test_loader_that_tells_little_of_itself():
+    """What is no number is not kept, and no length is none."""
+
+    class Odd:
+        batch_size = "eight"
+
+        def __iter__(self):
+            return iter([1, 2])
+
+        def __len__(self):
+            raise NotImplementedError
+
+    described = middle(Odd())["loader"]
+    assert described == {
+        "length": None, "batch_size": None, "num_workers": None, "sampler": "NoneType"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("state", [None, {}, {"position": 1}, [1]])
@@ -2040,14 +2370,15 @@ def test_checkpoint_makes_loaders_resumable(path):
 @pytest.mark.parametrize("every_steps", [True, 1.0, "1", torch.tensor(1)], ids=repr)
 def test_every_steps_is_an_integer(path, every_steps):
     """Anything else is a TypeError."""
-    with pytest.raises(TypeError, match=r"every_steps is .* give a number of steps"):
+    kind = type(every_steps).__name__
+    with pytest.raises(TypeError, match=rf"is .*, of type {kind}: give a number of st"):
         Checkpoint(path, every_steps=every_steps)
 
 
 @pytest.mark.parametrize("every_steps", [0, -3])
 def test_every_steps_is_positive(path, every_steps):
     """0 and less are a ValueError."""
-    with pytest.raises(ValueError, match="give 1 or more, or leave it out"):
+    with pytest.raises(ValueError, match="or leave it out to save at the end of each"):
         Checkpoint(path, every_steps=every_steps)
 
 
@@ -2063,6 +2394,8 @@ def test_checkpoint_checks_its_path(tmp_path, monkeypatch):
         Checkpoint(3)
     assert not Checkpoint(tmp_path / "new" / "run.pt").exists()
     assert not (tmp_path / "new").exists()
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    asked = []
+    monkeypatch.setattr(os, "access", lambda *call: asked.append(call))
     with pytest.raises(ValueError, match="is not writable"):
         Checkpoint(tmp_path / "run.pt")
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
