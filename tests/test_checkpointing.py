@@ -1312,8 +1312,8 @@ MISFITS = {
         lambda m: {"model": nn.ModuleDict({"a": nn.Linear(1, 3), "w": nn.PReLU()})},
         "missing in the file: 'w.weight'; only in the file: 'q.weight'; 'a.weight' is "
         "float32 of shape (2, 1) in the file and float32 of shape (3, 1) here, "
-        "'a.bias' is float32 of shape (2,) in the file and float32 of shape (3,) here; did "
-        f"you mean 'q.weight'? {AS_IT_WAS}",
+        "'a.bias' is float32 of shape (2,) in the file and float32 of shape (3,) here; "
+        f"did you mean 'q.weight'? {AS_IT_WAS}",
     ),
     "near name": (
         lambda m: {"model": nn.ModuleDict({"encoder": nn.Linear(1, 1)})},
