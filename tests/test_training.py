@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
+import warnings
 from collections import UserDict, namedtuple
 from collections.abc import Mapping
 from contextlib import contextmanager, nullcontext
@@ -598,6 +599,10 @@ def test_packed_sequences_are_inputs_and_count_by_their_sequences(wrap):
     found = [(x, wrap(y)) for x, y in (short, long)]
     assert evaluate(model, found, loss_fn)["loss"] == pytest.approx(weighted / 4)
     assert predict(model, [packed(2, 4, 3), packed(9)]).shape == (4, 3)
+    short, long = (packed(1, 4, 1), classes(3)), (packed(1), classes(1))
+    weighted = sum(loss_fn(model(x), y).item() * len(y) for x, y in (short, long))
+    mean = evaluate(model, [short, long], loss_fn)["loss"]
+    assert mean == pytest.approx(weighted / 4)
     train(model, found=found, loss_fn=loss_fn)
 
 
@@ -1078,7 +1083,11 @@ def test_what_is_no_scheduler_is_refused():
     model = linear()
     optimizer = sgd(model)
     for wrong, words in [(0.5, "of type float"), (schedulers.StepLR, "class StepLR")]:
-        with unchanged(model, optimizer), refused(TypeError, "'epoch'", words):
+        expected = "expected an object of torch.optim.lr_scheduler"
+        with (
+            unchanged(model, optimizer),
+            refused(TypeError, "'epoch'", words, expected),
+        ):
             train(model, optimizer=optimizer, scheduler={"epoch": wrong})
 
 
@@ -1772,8 +1781,9 @@ def test_outputs_and_targets_that_would_broadcast_are_refused(loss_fn, shape):
     words = [
         f"outputs have shape {shape}",
         f"targets {tuple(targets.shape)}",
-        "targets.reshape(-1, 1)",
-        "nn.Flatten(0)",
+        "which the loss would compare crosswise; give both the same shape: "
+        "targets.reshape(-1, 1) in the dataset, or nn.Flatten(0) at the end of the "
+        "model",
     ]
     with unchanged(model, optimizer), refused(TrainingError, *words):
         train(model, found=[(X, targets)], loss_fn=loss_fn, optimizer=optimizer)
@@ -1789,6 +1799,37 @@ def test_probabilities_of_another_shape_than_their_targets_are_refused():
         with refused(TrainingError, "(22, 1)", "(22,)"):
             train(model, found=[(X, torch.ones(22))], loss_fn=loss_fn)
         train(model, found=[(X, torch.ones(22, 1))], loss_fn=loss_fn)
+
+
+def test_shapes_that_no_reshape_makes_alike_get_shorter_advice():
+    """Which of them is meant, nobody can tell from here."""
+    with pytest.raises(TrainingError, match=r"crosswise; give both the same shape$"):
+        train(linear(3, 1), found=[(X, X[:, :2])], loss_fn=SQUARED)
+
+
+def test_a_loss_of_ones_own_may_pass_options_on():
+    """The first step, which is watched, calls with the same keywords."""
+
+    def doubled(outputs, targets):
+        return torch.sub(outputs, targets, alpha=2).square().mean()
+
+    def of_column(outputs, targets):
+        return torch.sub(outputs, targets.mean(), alpha=2).square().mean()
+
+    for loss_fn in (doubled, of_column):
+        model, other = linear(3, 1), linear(3, 1)
+        train(model, found=[(X, X[:, :1])], loss_fn=loss_fn)
+        plain_loop(other, [(X, X[:, :1])], loss_fn, sgd(other), epochs=1)
+        assert frozen_copy(model.state_dict()) == frozen_copy(other.state_dict())
+
+
+def test_a_product_as_large_as_the_outputs_is_no_accident():
+    """(N, 1) times (1, 1), with the shapes of a single row, grows nothing."""
+
+    def scaled(outputs, targets):
+        return (outputs * targets[:1, 0]).square().mean() + targets.mean()
+
+    train(linear(3, 1), found=[(X[:1], X[:1, :1])], loss_fn=scaled)
 
 
 def test_shapes_are_compared_in_every_batch_and_in_evaluation():
@@ -1943,7 +1984,12 @@ def test_binary_targets_outside_of_zero_to_one_are_refused(loss_fn, value, word)
     model = linear(3, 1)
     optimizer = sgd(model)
     targets = (X[:, :1] > 0).float()
-    with unchanged(model, optimizer), refused(TrainingError, word, "0 and 1"):
+    with (
+        unchanged(model, optimizer),
+        refused(
+            TrainingError, word, "binary targets are 0 and 1, or a probability between"
+        ),
+    ):
         train(
             model,
             found=[(X, with_value(targets, 4, value))],
@@ -2232,7 +2278,10 @@ def test_inputs_of_another_dtype_are_explained(dtype):
     """NumPy's floats are float64; the message says how to convert them."""
     model = linear()
     batches = [(X.to(dtype), Y)]
-    words = [f"inputs are {dtype}", "torch.float32", "astype('float32')"]
+    words = [
+        f"inputs are {dtype}, the weights of the model torch.float32: give the dataset "
+        "inputs.to(torch.float32); in NumPy, array.astype('float32')"
+    ]
     for call in (lambda: train(model, found=batches), lambda: predict(model, batches)):
         with refused(TrainingError, *words):
             call()
@@ -2242,8 +2291,73 @@ def test_inputs_of_another_size_get_a_note():
     """The message of torch stays; the note says which tool names the layer."""
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
         train(linear(), found=[(X[:, :2], Y)])
-    (note,) = caught.value.__notes__
-    assert f"{(len(X), 2)}" in note and "trace_shapes" in note
+    assert caught.value.__notes__ == [
+        f"inputs of shape {(len(X), 2)}: trace_shapes(model, ...) of snippets.shapes "
+        "names the layer that they do not fit"
+    ]
+
+
+class Refuses(nn.Module):
+    """A model that takes no batch, and says so in words of its own."""
+
+    def __init__(self, words, *layers):
+        super().__init__()
+        self.words, self.layers = words, nn.ModuleList(layers)
+
+    def forward(self, *inputs):
+        raise RuntimeError(self.words)
+
+
+@pytest.mark.parametrize("layers", [[], [linear()]])
+@pytest.mark.parametrize("words", ["no dtype of mine", "no size of mine"])
+def test_an_error_that_is_not_about_other_dtypes_gets_a_note(layers, words):
+    """Integers may be what a model wants, and it may have no weights at all."""
+    other = X[:, :2] if "dtype" in words else Y
+    with pytest.raises(RuntimeError, match=words) as caught:
+        evaluate(Refuses(words, *layers), [((X, other), Y)], CROSS_ENTROPY)
+    note = f"inputs of shape (22, 3), {tuple(other.shape)}: trace_shapes"
+    assert caught.value.__notes__[0].startswith(note)
+
+
+def test_classes_out_of_range_leave_out_those_that_are_ignored():
+    """The loss's own ignore_index, or that of the function, is no class."""
+    for loss_fn, ignored in (
+        (nn.CrossEntropyLoss(ignore_index=-1), -1),
+        (F.cross_entropy, -100),
+    ):
+        targets = with_value(with_value(Y, 0, ignored), 1, 7)
+        with refused(TrainingError, "classes go from 0 to 7"):
+            train(linear(), found=[(X, targets)], loss_fn=loss_fn)
+
+
+def test_classes_of_every_place_are_looked_at():
+    """Outputs (N, C, L) have targets (N, L)."""
+    model = nn.Sequential(linear(), nn.Unflatten(1, (3, 1)))
+    targets = with_value(Y, 1, 7)[:, None]
+    with refused(TrainingError, "classes go from 0 to 7"):
+        train(model, found=[(X, targets)], loss_fn=CROSS_ENTROPY)
+
+
+def test_outputs_may_hold_more_than_tensors():
+    """A metric gets them as they are, without their graph."""
+
+    class Tells(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = linear()
+
+        def forward(self, inputs):
+            return {"logits": self.layer(inputs), "name": "linear"}
+
+    def loss_fn(outputs, targets):
+        return CROSS_ENTROPY(outputs["logits"], targets)
+
+    def named(outputs, targets):
+        assert not outputs["logits"].requires_grad
+        return float(outputs["name"] == "linear")
+
+    history = train(Tells(), loss_fn=loss_fn, metrics={"named": named})
+    assert history[0]["train_named"] == 1
 
 
 @pytest.mark.parametrize("loss_fn", [nn.MSELoss(), nn.BCEWithLogitsLoss()])
@@ -2273,9 +2387,58 @@ def test_arrays_in_a_batch_are_explained():
 def test_probabilities_instead_of_logits_are_warned_of(end, loss_fn, targets):
     """Once: the loss makes probabilities of what it is given."""
     model = nn.Sequential(linear(), end)
-    with pytest.warns(UserWarning, match="leave out the softmax or sigmoid") as caught:
-        train(model, found=[(X, targets)] * 2, loss_fn=loss_fn, epochs=2)
-    assert len(caught) == 1
+    assert warnings_of(model, [(X, targets)] * 2, loss_fn) == [LOOKS_LIKE_PROBABILITIES]
+
+
+LOOKS_LIKE_PROBABILITIES = (
+    "the outputs look like probabilities, but this loss expects logits and makes "
+    "probabilities of them itself: leave out the softmax or sigmoid at the end of the "
+    "model"
+)
+
+
+def warnings_of(model, found, loss_fn):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(model, found=found, loss_fn=loss_fn, epochs=2)
+    return [str(warning.message) for warning in caught]
+
+
+class Makes(nn.Module):
+    """Probabilities of a kind, whatever the inputs."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.layer, self.make = linear(), make
+
+    def forward(self, inputs):
+        return self.make(self.layer(inputs))
+
+
+@pytest.mark.parametrize(
+    ("make", "rows", "said"),
+    [
+        (lambda x: (x * 1e4).softmax(1), 22, True),  # exactly 0 and 1
+        (lambda x: x.softmax(1) * 0.9995, 22, True),  # of half precision
+        (lambda x: x.softmax(1) * 0.99, 22, False),
+        (lambda x: x.softmax(1).repeat(1, 2)[:, :4], 4, False),  # 16, of another sum
+        (lambda x: x.sigmoid() + 0.5, 22, False),
+    ],
+)
+def test_what_counts_as_probabilities_for_classes(make, rows, said):
+    """Numbers from 0 to 1, with a sum of 1 up to the precision of half floats."""
+    found = [(X[:rows], Y[:rows])]
+    expected = [LOOKS_LIKE_PROBABILITIES] * said
+    assert warnings_of(Makes(make), found, CROSS_ENTROPY) == expected
+
+
+@pytest.mark.parametrize(("rows", "said"), [(15, False), (16, True)])
+def test_sixteen_outputs_between_0_and_1_are_no_chance(rows, said):
+    """Also where there is one output for each sample, without a dimension for it."""
+    model = nn.Sequential(linear(3, 1), nn.Sigmoid(), nn.Flatten(0))
+    found = [(X[:rows], (X[:rows, 0] > 0).float())]
+    expected = [LOOKS_LIKE_PROBABILITIES] * said
+    assert warnings_of(model, found, nn.BCEWithLogitsLoss()) == expected
 
 
 @pytest.mark.parametrize(
