@@ -353,7 +353,7 @@ class ShapeTable(tuple[ShapeRow, ...]):
             "  ".join(
                 cell.rjust(width) if place >= _FIRST_NUMBER else cell.ljust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
+            )
             for row in rows
         ]
         return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], *self._sum])

@@ -759,6 +759,30 @@ def test_a_subclass_with_a_forward_of_its_own_takes_what_it_likes():
     assert trace_shapes(Casting(3, 2), x)[0].output == (2, 2)
 
 
+@pytest.mark.parametrize("size", [(2, 5), (2, 3, 5)])
+def test_a_mismatch_of_a_layer_called_by_keyword_is_told_alike(size):
+    """The input is what it is given, under whatever name."""
+
+    class ByKeyword(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.layer(input=x)
+
+    with pytest.raises(ShapeError) as error:
+        trace_shapes(ByKeyword(), size)
+    assert (error.value.path, error.value.expected, error.value.given) == (
+        "layer",
+        4,
+        5,
+    )
+    with pytest.raises(ShapeError, match="layer") as positional:
+        trace_shapes(nn.Sequential(OrderedDict(layer=nn.Linear(4, 2))), size)
+    assert str(error.value) == str(positional.value)
+
+
 def test_a_mismatch_between_layers_names_the_module_around_them():
     """A sum of two branches is wrong in the module that adds."""
 
