@@ -1567,7 +1567,11 @@ SQUARE_TARGETS = numbers(22, 3, seed=5)
             X,
             with_value(SQUARE_TARGETS, (1, 2), INF),
             SQUARED,
-            ["the loss is inf", "in the targets of the batch, row 1"],
+            [
+                "the loss is inf",
+                "in the targets of the batch, row 1: look for others in all your data "
+                "with torch.isfinite",
+            ],
         ),
         (
             lambda: nn.Sequential(linear(3, 1), nn.Flatten(0)),
@@ -1957,7 +1961,12 @@ def test_one_output_is_no_choice_between_classes(last, targets):
     """PyTorch takes some of these in silence, and nothing is learned."""
     model = nn.Sequential(linear(3, 1), last)
     optimizer = sgd(model)
-    words = ["outputs have shape (22,", "expected (N, C)", "nn.BCEWithLogitsLoss()"]
+    words = [
+        "outputs have shape (22,",
+        "expected (N, C), with an output for "
+        "each of two classes or more. For one output and targets of 0 and 1 take "
+        "nn.BCEWithLogitsLoss()",
+    ]
     with unchanged(model, optimizer), refused(TrainingError, *words):
         train(model, [(X, targets)], optimizer=optimizer)
 
@@ -2420,6 +2429,7 @@ class Makes(nn.Module):
     [
         (lambda x: (x * 1e4).softmax(1), 22, True),  # exactly 0 and 1
         (lambda x: x.softmax(1) * 0.9995, 22, True),  # of half precision
+        (lambda x: (x * 0).softmax(1), 22, True),  # all alike
         (lambda x: x.softmax(1) * 0.99, 22, False),
         (lambda x: x.softmax(1).repeat(1, 2)[:, :4], 4, False),  # 16, of another sum
         (lambda x: x.sigmoid() + 0.5, 22, False),
