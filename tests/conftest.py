@@ -15,6 +15,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+# At the first backward pass of a process, torch starts threads if it finds devices but
+# the CPU, and forks of a process with such threads cannot go backward. Asked here, it
+# finds none on a machine without a GPU; asked after some tests, it may.
+torch.ones(1, requires_grad=True).sum().backward()
+
+
 @pytest.fixture
 def accelerator() -> torch.device:
     """The accelerator of this machine."""

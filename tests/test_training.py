@@ -601,7 +601,8 @@ def test_packed_sequences_are_inputs_and_count_by_their_sequences(wrap):
     assert predict(model, [packed(2, 4, 3), packed(9)]).shape == (4, 3)
     short, long = (packed(1, 4, 1), classes(3)), (packed(1), classes(1))
     weighted = sum(loss_fn(model(x), y).item() * len(y) for x, y in (short, long))
-    mean = evaluate(model, [short, long], loss_fn)["loss"]
+    found = [(x, wrap(y)) for x, y in (short, long)]
+    mean = evaluate(model, found, loss_fn)["loss"]
     assert mean == pytest.approx(weighted / 4)
     train(model, found=found, loss_fn=loss_fn)
 
@@ -2337,6 +2338,8 @@ def test_classes_out_of_range_leave_out_those_that_are_ignored():
         targets = with_value(with_value(Y, 0, ignored), 1, 7)
         with refused(TrainingError, "classes go from 0 to 7"):
             train(linear(), found=[(X, targets)], loss_fn=loss_fn)
+        with refused(TrainingError, "classes go from 0 to 7"):
+            evaluate(linear(), [(X, targets)], loss_fn)
 
 
 def test_classes_of_every_place_are_looked_at():
@@ -2440,6 +2443,13 @@ def test_what_counts_as_probabilities_for_classes(make, rows, said):
     found = [(X[:rows], Y[:rows])]
     expected = [LOOKS_LIKE_PROBABILITIES] * said
     assert warnings_of(Makes(make), found, CROSS_ENTROPY) == expected
+
+
+def test_outputs_beyond_1_are_no_probabilities():
+    """A score of 1.5 is one of logits, even if none is below 0."""
+    model = Makes(lambda outputs: outputs.sigmoid() * 1.5)
+    found = [(X, F.one_hot(Y, 3).float())]
+    assert warnings_of(model, found, nn.BCEWithLogitsLoss()) == []
 
 
 @pytest.mark.parametrize(("rows", "said"), [(15, False), (16, True)])
