@@ -71,6 +71,8 @@ share = sum(matches(text) for text in unseen) / len(unseen)
 print(f"{len(unseen)} unseen texts, {share:.0%} of them match")
 
 assert matches(seen[0]) and not matches(seen[1])
+assert seen[1] == "()(()(()())))(()()" and len(seen) == 2000
+assert matches(drawn[0]) and not matches(drawn[1]) and len(drawn) == 1000
 assert {len(text) for text in seen} == set(range(8, 21, 2))
 assert not set(seen) & set(unseen) and len(unseen) > 400
 assert 0.45 < share < 0.55
@@ -136,8 +138,12 @@ gru = torch.nn.GRU(8, 32, batch_first=True)
 with torch.no_grad():
     alone = gru(vectors[1, :2])[1][-1]
     padded = gru(vectors)[1][-1, 1]
-print(f"{alone[0]:.3f} alone, {padded[0]:.3f} after six steps of padding")
+    again = gru(vectors[1])[1][-1]
+first = alone[0].item(), padded[0].item()
+print("{:.3f} alone, {:.3f} after six steps of padding".format(*first))
 
+assert torch.allclose(padded, again, atol=1e-6) and padded.shape == (32,)
+assert [*first] == torch.stack([alone, padded]).T.tolist()[0]
 assert (alone - padded).abs().max() > 0.05
 
 # %%
@@ -182,6 +188,8 @@ print("only zeros:", zeros)
 
 assert zeros["last column"] == [True, True, False]
 assert zeros["last state"] == [False, False, False]
+last_column = readings["last column"](unpacked, h_n)
+assert torch.equal(last_column, unpacked[:, 7])
 assert torch.equal(unpacked[2, -1], h_n[-1, 2])
 
 # %%
@@ -212,6 +220,9 @@ kinds = {name: len(set(s.tolist())) for name, s in scores.items()}
 print("different scores for three texts:", kinds)
 
 assert kinds == {"last column": 2, "last state": 3}
+judge = Judge(readings["last state"])
+assert judge.embed.weight.shape == (3, 8) and judge.gru.hidden_size == 32
+assert not judge.embed.weight[0].any() and judge.embed.weight[1].any()
 
 # %%
 # From texts to tensors
@@ -243,6 +254,8 @@ print(tuple(tokens.shape), "to learn from")
 assert tokens.shape == (2000, 20) and targets.mean() == 0.5
 assert targets[:4].tolist() == [1, 0, 1, 0]
 assert torch.equal(lengths, (tokens > 0).sum(dim=1))
+always = accuracy(lambda tokens, lengths: 0.5 + 0 * lengths, unseen)
+assert abs(always - share) < 1e-6  # a score of 0.5 for all says yes to all
 
 # %%
 # Train: the wrong way first
@@ -271,8 +284,10 @@ def train(model):
 
 torch.manual_seed(0)
 wrong = train(Judge(readings["last column"]))
-print(f"last column: {wrong[-1]:.1%} of unseen texts judged right")
+at_the_end = f"{wrong[-1]:.1%}"
+print(f"last column: {at_the_end} of unseen texts judged right")
 
+assert at_the_end == f"{wrong[7]:.1%}"
 assert max(wrong) < 0.75 and len(wrong) == 8
 
 # %%
@@ -288,7 +303,8 @@ assert max(wrong) < 0.75 and len(wrong) == 8
 torch.manual_seed(0)
 model = Judge(readings["last state"])
 right = train(model)
-print(f"last state: {right[-1]:.1%} of unseen texts judged right")
+at_the_end = f"{right[-1]:.1%}"
+print(f"last state: {at_the_end} of unseen texts judged right")
 
 fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
 ax.plot(range(1, 9), right, "o-", label="last state")
@@ -298,6 +314,7 @@ ax.set(xlabel="epoch", ylabel="accuracy on unseen", ylim=(0.4, 1.03))
 ax.legend(loc=(0.7, 0.5), fontsize=10)
 plt.show()
 
+assert at_the_end == f"{right[7]:.1%}" and len(right) == 8
 assert right[-1] > 0.95 and min(right) > max(wrong)
 
 # %%
@@ -320,7 +337,8 @@ with torch.no_grad():
 print(f"score of one text: {alone:.1f} alone, {together:.1f} among the longer")
 
 assert 0.85 < reached <= right[-1] and tokens.shape == (401, 30)
-assert lengths[1:].min() == 24 and lengths[0] == 8
+assert {*lengths[1:].tolist()} == {24, 26, 28, 30} and lengths[0] == 8
+assert matches(longer[0]) and not matches(longer[1])
 assert alone > 0 and abs(alone - together) < 1e-3
 
 # %%

@@ -111,8 +111,10 @@ def loss_on_new(model):
     return F.cross_entropy(model.eval()(new_x), new_y).item()
 
 
-print(f"untrained: {loss_on_new(network()):.1f}")
-assert abs(loss_on_new(network()) - math.log(10)) < 0.1
+untrained = loss_on_new(network())
+print(f"untrained: {untrained:.1f}")
+assert abs(untrained - math.log(10)) < 0.1
+assert network()(new_x).shape == (897, 10)
 
 # %%
 # One training, three averages
@@ -160,11 +162,13 @@ ax.legend(fontsize=10)
 plt.show()
 
 late = torch.tensor([last[-200:], average[-200:]])  # (2, 200)
-for name, losses in zip(("last weights", "average"), late, strict=True):
-    print(f"{name}: mean {losses.mean():.2f}, worst {losses.max():.2f}")
+mean, worst = late.mean(dim=1).tolist(), late.amax(dim=1).tolist()
+print(f"last weights: mean {mean[0]:.2f}, worst {worst[0]:.2f}")
+print(f"average: mean {mean[1]:.2f}, worst {worst[1]:.2f}")
 
-assert late[1].mean() < 0.9 * late[0].mean() < 0.27
-assert late[1].max() < 0.75 * late[0].max()
+assert late.shape == (2, 200) and mean[1] < 0.9 * mean[0] < 0.27
+assert worst[1] < 0.75 * worst[0] and worst[0] > 1.5 * mean[0]
+assert math.isclose(worst[1], max(average[-200:]), rel_tol=1e-6)
 
 # %%
 # Evaluate with it
@@ -198,17 +202,20 @@ model = network()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
 cold = ExponentialMovingAverage(model, decay=0.999, warmup=False)
 warm = ExponentialMovingAverage(model, decay=0.999)
+taken = 0
 for _ in range(2):
     for _ in steps(model, optimizer, batch_size=10):
         cold.update()
         warm.update()
+        taken += 1
 losses = {}
 for name, ema in (("cold", cold), ("warm", warm)):
     with ema.averaged_weights():
         losses[name] = loss_on_new(model)
-print({name: round(loss, 1) for name, loss in losses.items()})
+print(taken, "steps", {name: round(loss, 1) for name, loss in losses.items()})
 
-assert losses["cold"] > 1.8 and losses["warm"] < 1.0
+assert taken == 180 and 1.8 < losses["cold"] < untrained - 0.1
+assert losses["warm"] < 1.0
 
 # %%
 # A plain mean over epochs: SWA
@@ -241,8 +248,11 @@ for epoch in range(20):
         curves["no update_bn"].append(loss_on_new(mean))
         update_bn([x], mean)
         curves["update_bn"].append(loss_on_new(mean))
-print("rates of epochs 4 to 9:", rates[4:10])
+shown = rates[4:10]
+print("rates of epochs 4 to 9:", shown)
 
+assert shown[:2] == [0.1] * 2 and shown[4:] == [0.5] * 2
+assert [len(losses) for losses in curves.values()] == [20, 15, 15]
 assert rates[:6] == [0.1] * 6 and rates[8:] == [0.5] * 12
 
 # %%
@@ -264,6 +274,7 @@ plt.show()
 final = {name: sum(losses[-5:]) / 5 for name, losses in curves.items()}
 print("last 5 epochs:", {name: f"{loss:.2f}" for name, loss in final.items()})
 
+assert final["last weights"] == sum(curves["last weights"][15:]) / 5
 assert final["update_bn"] < final["last weights"] < 0.25
 assert final["update_bn"] < 0.85 * final["no update_bn"]
 
