@@ -909,11 +909,12 @@ def test_readers_and_writers_at_the_same_time(path):
     """Whoever reads while others write gets one complete checkpoint."""
     errors, counts = [], Counter()
     save_checkpoint(path, number=0, tensor=torch.zeros(1000))
-    stop = time.monotonic() + 1
+    limit = time.monotonic() + 60  # a busy machine is slow, and threads are not fair
 
     def work(action):
         try:
-            while time.monotonic() < stop:
+            while min(counts["read"], counts["write"]) <= 50:
+                assert time.monotonic() < limit, counts
                 action()
                 counts[action.__name__] += 1
         except BaseException as error:
@@ -935,7 +936,7 @@ def test_readers_and_writers_at_the_same_time(path):
     for thread in threads:
         thread.join()
     assert not errors
-    assert counts["read"] > 10 and counts["write"] > 10
+    assert counts["read"] > 50 and counts["write"] > 50
     assert os.listdir(path.parent) == ["run.pt"]
 
 

@@ -334,7 +334,7 @@ for dtype, accuracy in reached.items():
     print(f"{dtype!s:<15} {accuracy:.1%}")
 
 assert 0.95 < min(reached.values()) <= max(reached.values()) <= 1
-assert list(reached) == list(dtypes)
+assert list(reached) == list(dtypes) and x.min() < -1 and x.max() > 1
 
 # %%
 # What you learned
