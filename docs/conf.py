@@ -10,6 +10,9 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
 from page_notebooks import INSTALL  # noqa: E402  # importable only from here on
 
+# torch's profiler would tell the terminal of each start, and that there is no GPU.
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")
+
 project = "PyTorch Basics"
 author = "the PyTorch Basics contributors"
 copyright = "the PyTorch Basics contributors, BSD-3-Clause"
