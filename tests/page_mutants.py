@@ -17,7 +17,8 @@ run of the intact page to the next (a time, an address) are not compared. The va
 an expression that ends a cell counts as printed, because the built page shows it.
 
 Run it as ``python tests/page_mutants.py [--sample N --seed S] [page ...]``. What pages
-import is imported once, and every run is a fork, so this needs Linux or macOS.
+import is imported once, and every run is a fork, so this needs Linux or macOS. Where a
+page starts torchrun, ``forked_torchrun.py`` takes its place and forks too.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ import argparse
 import ast
 import gc
 import importlib
+import linecache
 import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -45,6 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # when this file is run by its path
     sys.path.insert(0, str(ROOT))
 
+from tests import forked_torchrun  # noqa: E402  # needs the path
 from tests.page_changes import Mutant, WithoutAsserts, mutants  # noqa: E402  # needs the path
 
 REQUIRED = 0.9  # the part of the mutants that count which must be killed
@@ -111,7 +115,20 @@ def compiled(page: Page, mutant: Mutant | None, *, asserts: bool) -> types.CodeT
         WithoutAsserts().visit(page.tree)
     show_last_values(page.tree, page.source)
     ast.fix_missing_locations(page.tree)
+    if "inspect.getsource" in page.source and (mutant or not asserts):
+        return compile(shown_to_inspect(page), page.path, "exec")
     return compile(page.tree, page.path, "exec")
+
+
+def shown_to_inspect(page: Page) -> str:
+    """Return a changed page as text, which ``inspect.getsource`` then reads too.
+
+    Pages that start processes make the scripts for them in this way.
+    """
+    text = ast.unparse(page.tree)
+    name = str(page.path)
+    linecache.cache[name] = len(text), None, text.splitlines(keepends=True), name
+    return text
 
 
 def redirect(folder: Path) -> None:
@@ -132,6 +149,8 @@ def child(page: Page, mutant: Mutant | None, asserts: bool, folder: Path) -> Non
         signal.setitimer(signal.ITIMER_REAL, page.limit)  # its signal ends a process
         redirect(folder)
         code, names = compiled(page, mutant, asserts=asserts), make_main(page)
+        if page.launches:
+            subprocess.Popen = forked_torchrun.start  # type: ignore[assignment,misc]
         status = 1
         exec(code, names)
         status = 0
@@ -215,6 +234,11 @@ class Page:
     unchanged: int = 0
 
     @property
+    def launches(self) -> bool:
+        """Tell whether the page starts torchrun, which here is done by forks."""
+        return "torch.distributed.run" in self.source
+
+    @property
     def killed(self) -> int:
         """How many of the mutants that count made the page fail."""
         return self.counted - len(self.survivors)
@@ -262,7 +286,8 @@ def prepare(page: Page, jobs: int) -> list[list[str]]:
     if first.failed:
         page.broken = "fails by itself" + why(first, page.path)
         return []
-    for name in first.modules:
+    # Optimizers import this late, in processes that a page starts.
+    for name in [*first.modules, *["torch._dynamo"] * page.launches]:
         with suppress(Exception):  # not each name in sys.modules can be imported
             importlib.import_module(name)
     bare = run_all(page, [None] * 3, asserts=False, jobs=jobs)

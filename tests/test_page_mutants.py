@@ -157,6 +157,25 @@ def test_a_dropped_line_counts_wherever_it_stands(page):
 
 
 @needs_fork
+def test_a_change_to_a_function_reaches_the_script_that_a_page_makes_of_it(page):
+    code = (
+        "import inspect\n"
+        "# %%\n"
+        "def doubled(number):\n"
+        "    return 2 * number\n\n\n"
+        "made = {}\n"
+        "exec(inspect.getsource(doubled), made)\n"
+        "result = made['doubled'](3)\n"
+        "print(result)\n"
+        "assert result == 6\n"
+    )
+    judged = run(page(code))
+
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "killed 3 of 3" in judged.stdout
+
+
+@needs_fork
 def test_a_call_that_asserts_counts_as_an_assert_also_at_the_end_of_a_cell(page):
     path = page(
         "from unittest import TestCase\n\n"
