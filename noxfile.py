@@ -248,12 +248,12 @@ def linkcheck(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the snippets against what they replace; `-- --repeats 2` is short."""
+    """Measure snippets and torch.compile; `-- --repeats 2` is short, and not stored."""
     install(session, "benchmarks")
-    need(session, "ignite", "keras", "lightning", "torch", "torchinfo")
+    need(session, "ignite", "keras", "lightning", "torch", "torchinfo", "torchvision")
     folder = Path(session.create_tmp()) if session.posargs else ROOT / "docs/benchmarks"
     missed = []
-    for name, repeats in ("training", "15"), ("shapes", "3"):
+    for name, repeats in ("training", "15"), ("shapes", "3"), ("compile", "15"):
         script, out = f"tests/benchmarks/{name}.py", folder / f"{name}.json"
         arguments = session.posargs or ["--repeats", repeats]
         try:

@@ -12,7 +12,7 @@ import pytest
 from tests.pages import PAGES, ROOT
 
 CLOSED_NETWORK = Path(__file__).parent / "closed_network"
-SECONDS = 120  # a cold disk can take its time over the import of torch
+SECONDS = 300  # some pages start processes, which all import torch
 
 
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess:
