@@ -97,6 +97,8 @@ class Run:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C for it would be one for pytest too
+            # A job in a shell's background ignores Ctrl-C, and so would this one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def alive(self) -> dict[int, str]:
