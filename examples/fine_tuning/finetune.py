@@ -394,10 +394,10 @@ assert torch.equal(net.conv1.weight, state["conv1.weight"])
 #    usual advice:
 #
 #    .. csv-table::
-#       :header: "", few labels, many labels
+#       :header: new data, few labels, many labels
 #
-#       similar data, the head, everything
-#       other data, "a head on earlier features", everything
+#       similar, the head, everything
+#       other, "a head on earlier features", everything
 #
 #    Part of that is measured in :ref:`few_labels`. And ``requires_grad`` does
 #    not hold batch normalization still:
