@@ -1,5 +1,4 @@
-"""
-A stand-in for torchrun, so that a page which launches it can run hundreds of times.
+"""A stand-in for torchrun, so that a page which launches it can run hundreds of times.
 
 It starts a script in forks of the page, which have torch already, instead of in new
 interpreters. What the page and the script see is the same: the environment, the folders

@@ -13,12 +13,9 @@ It needs a C++ compiler. The end of the process is 1 if a bound is missed.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -26,8 +23,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from in_processes import finish, in_a_process, options, surroundings
 
 CHAIN = "chain of small operations"
 TASKS = {
@@ -179,25 +177,13 @@ def difference(ours: Any, theirs: Any) -> float:
 # ---------------------------------------------------------------- many, and the verdict
 
 
-def in_a_process(name: str, rounds: int, threads: int, cache: str) -> dict[str, Any]:
-    """Measure in a process of its own, with a folder for what is compiled."""
-    command = [sys.executable, __file__, "--measure", name, str(rounds)]
-    env = os.environ | {
-        "OMP_NUM_THREADS": str(threads),
-        "CUDA_VISIBLE_DEVICES": "",
-        "TORCHINDUCTOR_CACHE_DIR": cache,
-    }
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
 def compare(name: str, rounds: int, threads: int) -> dict[str, Any]:
     """Measure a task the first time, and how fast a second process compiles."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
-        row = in_a_process(name, rounds, threads, cache)
-        again = in_a_process(name, 0, threads, cache)["first_call"]
-    costs = {"first": row.pop("first_call"), "again": again}
+        place = {"TORCHINDUCTOR_CACHE_DIR": cache}
+        row = in_a_process(__file__, [name, str(rounds)], threads, **place)
+        second = in_a_process(__file__, [name, "0"], threads, **place)
+    costs = {"first": row.pop("first_call"), "again": second["first_call"]}
     row["compile_seconds"] = {
         start: max(cost - row["compiled_step"], 0.0) for start, cost in costs.items()
     }
@@ -251,25 +237,6 @@ def show(rows: list[dict[str, Any]]) -> None:
         )
 
 
-def surroundings(threads: int, repeats: int) -> dict[str, Any]:
-    """Collect what somebody needs to judge or repeat the figures."""
-    packages = ("torch", "torchvision")
-    return {
-        "command": f"python tests/benchmarks/compile.py --repeats {repeats} "
-        f"--threads {threads}",
-        "seed": SEED,
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in packages}
-        | {"compiler": compiler()},
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": threads,
-        },
-    }
-
-
 def compiler() -> str:
     """Return the name and version of the C++ compiler, or end the program."""
     program = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
@@ -281,18 +248,15 @@ def compiler() -> str:
 
 def main() -> int:
     """Measure, print, write, and answer 1 if a bound is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="file for the result, as JSON")
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--measure", nargs=2, metavar=("TASK", "ROUNDS"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__.splitlines()[0], 15, ("TASK", "ROUNDS"))
     if arguments.measure:
         name, rounds = arguments.measure
         print(json.dumps(measure(name, int(rounds))))
         return 0
     repeats, threads = arguments.repeats, arguments.threads
-    result = surroundings(threads, repeats)
+    result = surroundings(__file__, ("torch", "torchvision"), threads, repeats)
+    result["seed"] = SEED
+    result["versions"]["compiler"] = compiler()
     rows = [compare(name, repeats, threads) for name in TASKS]
     missed = missed_bounds(rows)
     show(rows)
@@ -301,10 +265,7 @@ def main() -> int:
         "rows": rows,
         "missed": missed,
     }
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-    print("\n".join(f"MISSED {text}" for text in missed) or "All bounds are kept.")
-    return 1 if missed else 0
+    return finish(result, arguments.out)
 
 
 if __name__ == "__main__":

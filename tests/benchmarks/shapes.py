@@ -12,19 +12,17 @@ The end of the process is 1 if a bound is missed.
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from in_processes import finish, in_a_process, options, surroundings
 
 ROOT = Path(__file__).parents[2]
 # The most that `trace_shapes` may take of torchinfo's time.
@@ -131,21 +129,12 @@ def memory(mark: str) -> float:
 # ---------------------------------------------------------------- many, and the verdict
 
 
-def in_a_process(tool: str, name: str, threads: int) -> dict[str, float]:
-    """Measure in a process of its own."""
-    command = [sys.executable, __file__, "--measure", tool, name]
-    env = os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True)
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
 def compare(name: str, repeats: int, threads: int) -> dict[str, Any]:
     """Let both take turns, and change who begins."""
     runs: dict[str, list[dict[str, float]]] = {"trace_shapes": [], "torchinfo": []}
     for number in range(repeats):
         for tool in sorted(runs, reverse=number % 2 == 0):
-            runs[tool].append(in_a_process(tool, name, threads))
+            runs[tool].append(in_a_process(__file__, [tool, name], threads))
     ratios = [
         ours["seconds"] / theirs["seconds"]
         for ours, theirs in zip(runs["trace_shapes"], runs["torchinfo"], strict=True)
@@ -205,54 +194,30 @@ def show(
     print(f"First call of a process in which torch is alone: {', '.join(texts)}")
 
 
-def surroundings(threads: int, repeats: int) -> dict[str, Any]:
-    """Collect what somebody needs to judge or repeat the figures."""
-    packages = ("torch", "torchvision", "torchinfo")
-    return {
-        "command": f"python tests/benchmarks/shapes.py --repeats {repeats} "
-        f"--threads {threads}",
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in packages},
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "threads": threads,
-        },
-    }
-
-
 def main() -> int:
     """Measure, print, write, and answer 1 if a bound is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="file for the result, as JSON")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--measure", nargs=2, metavar=("TOOL", "MODEL"))
-    arguments = parser.parse_args()
+    arguments = options(__doc__.splitlines()[0], 7, ("TOOL", "MODEL"))
     if arguments.measure:
         print(json.dumps(measure(*arguments.measure)))
         return 0
     repeats, threads = arguments.repeats, arguments.threads
     rows = [compare(name, repeats, threads) for name in RATIOS]
-    giant = in_a_process("trace_shapes", GIANT, threads)
+    giant = in_a_process(__file__, ["trace_shapes", GIANT], threads)
     first = {
-        tool: in_a_process(tool, ALONE, threads)["seconds"]
+        tool: in_a_process(__file__, [tool, ALONE], threads)["seconds"]
         for tool in ("trace_shapes", "torchinfo", "optimizer")
     }
     missed = missed_bounds(rows, giant)
     show(rows, giant, first)
-    result = surroundings(threads, repeats) | {
+    packages = ("torch", "torchvision", "torchinfo")
+    result = surroundings(__file__, packages, threads, repeats) | {
         "bounds": {"ratio": RATIOS, "megabytes": MEGABYTES, "seconds": GIANT_SECONDS},
         "rows": rows,
         "giant": {"model": GIANT} | giant,
         "first_call_with_torch_alone": first,
         "missed": missed,
     }
-    if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
-    print("\n".join(f"MISSED {text}" for text in missed) or "All bounds are kept.")
-    return 1 if missed else 0
+    return finish(result, arguments.out)
 
 
 if __name__ == "__main__":
