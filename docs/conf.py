@@ -22,6 +22,7 @@ html_baseurl = os.environ.get("SITE_URL", "")
 extensions = [
     "code_links",
     "failures",
+    "folds",
     "inventories",
     "reading_order",
     "stale_pages",
@@ -62,6 +63,7 @@ html_theme_options = {
         "color-code-background": "#f6f7f9",
         "color-admonition-title": "#b3391b",
         "color-admonition-title-background": "#b3391b1a",
+        "color-error": "#b3261e",
     },
     "dark_css_variables": {
         "color-brand-primary": "#ff9d7e",
@@ -69,6 +71,7 @@ html_theme_options = {
         "color-code-background": "#1e2126",
         "color-admonition-title": "#ff9d7e",
         "color-admonition-title-background": "#ff9d7e1a",
+        "color-error": "#ff8f8f",
     },
 }
 pygments_style = "a11y-high-contrast-light"

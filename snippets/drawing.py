@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import colorsys
 import math
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import accumulate, pairwise
@@ -21,6 +24,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 try:
+    import matplotlib as mpl
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
     from matplotlib.colors import to_hex, to_rgb
@@ -34,7 +38,14 @@ except ModuleNotFoundError as error:
         "Run: python -m pip install matplotlib"
     ) from error
 
-__all__ = ["draw_graph", "draw_memory", "draw_shape", "draw_tensor", "draw_tensors"]
+__all__ = [
+    "draw_graph",
+    "draw_memory",
+    "draw_shape",
+    "draw_tensor",
+    "draw_tensors",
+    "show_pictures",
+]
 
 PALETTE = ("#8ecae6", "#ffb870", "#a3d9a5", "#e0b0e6", "#f2a3a3", "#d9cf7c")
 """Fill colors: light enough that dark numbers read well on any background."""
@@ -52,6 +63,35 @@ Place: TypeAlias = Node | tuple[int, int]
 
 Box: TypeAlias = tuple[float, float, float, float]
 """Center, top, width and height of a place, in inches."""
+
+
+def show_pictures() -> None:
+    """Show the figures in windows, or save them and say where if none can open.
+
+    On a machine with a screen, and in a notebook, this is `matplotlib.pyplot.show`.
+    Where no window can open, as over SSH or in a container, that function loses the
+    figures with a warning. This one saves them as PNG files in a new temporary folder,
+    prints their paths and closes them. Whoever asked for a backend, in ``MPLBACKEND``
+    or with `matplotlib.use`, gets what it does.
+
+    Examples
+    --------
+    >>> draw_tensor(torch.eye(2))
+    <Axes: >
+    >>> show_pictures()  # doctest: +SKIP  # opens a window, and waits for it
+    """
+    is_chosen = os.environ.get("MPLBACKEND") or not mpl.rcParams["backend_fallback"]
+    if is_chosen or mpl.get_backend().lower() != "agg":
+        plt.show()
+        return
+    folder = tempfile.mkdtemp(prefix="pictures-")
+    name = os.path.basename(sys.argv[0]).removesuffix(".py") or "picture"
+    print("No window can open here; saved instead:")
+    for number in plt.get_fignums():
+        path = os.path.join(folder, f"{name}-{number}.png")
+        plt.figure(number).savefig(path)
+        print(f"  {path}")
+    plt.close("all")
 
 
 def draw_tensor(
