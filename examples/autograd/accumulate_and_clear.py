@@ -10,6 +10,7 @@ the right way out, clear gradients, tell None from zeros, recognize a training
 that forgot to clear, and add gradients up on purpose.
 
 .. concepts: G06 O05
+.. claims: c0-59 c0-60 c0-84 c0-85 c3-54 c3-56
 """
 
 import matplotlib.pyplot as plt
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Gradients are said to need zeroing before ``backward`` (claim c0-59). The
+#    Gradients are said to need zeroing before ``backward``. The
 #    first call needs no such thing. You clear between steps, because a sum of
 #    old and new is seldom wanted.
 
@@ -71,8 +72,8 @@ assert x.grad.tolist() == [2, 4, 6]  # of the first call
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A second ``z.backward()`` is to show how gradients accumulate (claim
-#    c3-54). It raises the error above. These two ways show it.
+#    A second ``z.backward()`` is to show how gradients accumulate. It raises
+#    the error above. These two ways show it.
 
 x.grad = None
 for _ in range(2):
@@ -102,8 +103,8 @@ assert x.grad.tolist() == [6, 10, 14]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The output is computed anew before the loss, without a word on why (claim
-#    c0-85). Without it, the error above returns.
+#    The output is computed anew before the loss, without a word on why.
+#    Without it, the error above returns.
 
 torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
@@ -136,7 +137,7 @@ assert refused and same and in_two_calls.abs().sum() > 0
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``net.zero_grad()`` is said to set the gradients to zero (claim c0-60).
+#    ``net.zero_grad()`` is said to set the gradients to zero.
 #    Since version 2.0 of PyTorch it sets them to None.
 
 for set_to_none, expected in ((True, 1.0), (False, 0.9)):
@@ -163,7 +164,7 @@ for set_to_none, expected in ((True, 1.0), (False, 0.9)):
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Both are said to do the same (claim c0-84). They do if the optimizer
+#    Both are said to do the same. They do if the optimizer
 #    holds every parameter.
 
 body, head = nn.Linear(3, 2), nn.Linear(2, 1)
@@ -253,7 +254,7 @@ assert torch.allclose(torch.tensor(forgotten), torch.tensor(momentum_one))
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    "Always clear" (claim c3-56) is a rule for the start of a step, not for
+#    "Always clear" is a rule for the start of a step, not for
 #    every ``backward``.
 
 layer = nn.Linear(1, 1)

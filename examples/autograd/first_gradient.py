@@ -10,6 +10,7 @@ agree, and use it to walk downhill, as training does. You will also know what
 ``.grad`` holds, and what it does not.
 
 .. concepts: G01 G02
+.. claims: c0-38 c0-46 c1-20 c1-22 c1-23 c1-24 c1-25 c1-26 c1-27 c1-28
 """
 
 import matplotlib.pyplot as plt
@@ -77,9 +78,9 @@ assert by_formula == 30
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A comment makes :math:`6x` 12 (claim c1-28): that is at x = 2. The slope
-#    of :math:`x^2` is not :math:`6x` (c1-23) but :math:`2x`. And x is shown
-#    by ``print(x)``, not by an assignment (c1-27).
+#    A comment makes :math:`6x` 12: that is at x = 2. The slope
+#    of :math:`x^2` is not :math:`6x` but :math:`2x`. And x is shown
+#    by ``print(x)``, not by an assignment.
 
 x = torch.tensor([5.0], requires_grad=True)
 y = f(x)
@@ -137,7 +138,7 @@ assert slopes == (12, 30)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    What autograd is for is left empty (claim c0-38). It gives the slopes for
+#    What autograd is for is left empty. It gives the slopes for
 #    this walk.
 #
 # .. alt: The curve 3 x squared with five dots that come down along it, from
@@ -169,7 +170,7 @@ assert f(places[-1]) < 0.05 < f(places[0])
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Autograd is called unique to PyTorch (claim c1-20). JAX, TensorFlow and
+#    Autograd is called unique to PyTorch. JAX, TensorFlow and
 #    others have the like, and so do these lines.
 
 
@@ -201,8 +202,8 @@ assert product.slope == x.grad.item() == 30
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``backward()`` is said to announce a derivative for later (claim c1-24),
-#    and ``.grad`` to be a function of x (c1-22, c1-26). For another x, compute
+#    ``backward()`` is said to announce a derivative for later,
+#    and ``.grad`` to be a function of x. For another x, compute
 #    y and call ``backward()`` again.
 
 x = torch.tensor(5.0, requires_grad=True)
@@ -224,8 +225,8 @@ assert slope_of(f, 2.0) == 12
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Adding ``.grad()`` (claim c1-25) is an error. And a network gets no
-#    ``backward`` of its own (c0-46): call that of a result, usually the loss.
+#    Adding ``.grad()`` is an error. And a network gets no
+#    ``backward`` of its own: call that of a result, usually the loss.
 
 try:
     x.grad()

@@ -10,6 +10,7 @@ tensors can require gradients, can take a second derivative, and can choose
 between ``no_grad``, ``inference_mode`` and ``detach`` by a table.
 
 .. concepts: G07 G08 G10
+.. claims: c3-58 c3-59 c3-93
 """
 
 import matplotlib.pyplot as plt
@@ -68,7 +69,7 @@ assert z.grad == 2 * 3 + 2j * 4
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``.grad`` is called a buffer (claim c3-59). Buffers are tensors that a
+#    ``.grad`` is called a buffer. Buffers are tensors that a
 #    module keeps and saves; a gradient is an attribute of a tensor, and no
 #    module saves it.
 
@@ -110,7 +111,7 @@ assert x.grad == 3 * 5**2
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A gradient is said to be no part of the graph (claim c3-58). With
+#    A gradient is said to be no part of the graph. With
 #    ``create_graph=True`` it is.
 
 (first,) = torch.autograd.grad(x**3, x, create_graph=True)
@@ -288,7 +289,7 @@ assert torch.equal(answer, net(batch)) and torch.is_grad_enabled()
 #    :class: note-check
 #
 #    ``no_grad`` is said to disable autograd and so to prevent training on test
-#    data by accident (claim c3-93). It only stops recording; even so, a tensor
+#    data by accident. It only stops recording; even so, a tensor
 #    made inside can require gradients, as in the table.
 
 weight = nn.Parameter(torch.tensor(2.0))

@@ -10,6 +10,7 @@ graph behind any result, multiply its slopes by hand, and tell which tensors
 collect a gradient.
 
 .. concepts: G04 G05
+.. claims: c0-68 c1-37 c2-57 c3-48 c3-49 c3-50 c3-51
 """
 
 import warnings
@@ -87,7 +88,7 @@ assert len(ax.texts) == len(lines) == 7
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The backward pass is said to bring the loss to the front (claim c0-68).
+#    The backward pass is said to bring the loss to the front.
 #    What goes back are slopes.
 
 for_out = 2 * (out - 1)  # the slope of a square
@@ -166,7 +167,7 @@ assert a.grad.item() == 3 + 3 + 1
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    This drawing (claim c3-48) and this formula (c3-49) are missing.
+#    This drawing and this formula are missing.
 #
 # .. alt: X, of shape (2, 2), leads to pow, which is Y of the same shape, and
 #    on to sum, which is z, a single number.
@@ -194,7 +195,7 @@ assert X.grad.tolist() == [[2, -4], [6, 1]] == (2 * X).tolist()
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``AddBackward0`` stands at the output of a linear layer (claim c1-37).
+#    ``AddBackward0`` stands at the output of a linear layer.
 #    Today it has other names, and more than one.
 #
 # .. alt: The weight, of shape (2, 4), leads to t, which turns it. That and the
@@ -245,8 +246,8 @@ assert w.is_leaf and retained.retains_grad
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A leaf is called a parameter made by the user (claim c3-50), and any
-#    intermediate result a non-leaf (c3-51). What requires no gradient is a
+#    A leaf is called a parameter made by the user, and any
+#    intermediate result a non-leaf. What requires no gradient is a
 #    leaf too.
 
 
@@ -286,11 +287,12 @@ with warnings.catch_warnings(record=True) as caught:
     assert w.grad is None
 message = str(caught[0].message).split(". ")[0]
 print(message)
-assert "not a leaf Tensor is being accessed" in message
 
 w = torch.ones(2, dtype=torch.float64, requires_grad=True)
 w.sum().backward()
 print(w.grad)
+
+assert "not a leaf Tensor is being accessed" in message
 assert w.grad.dtype == torch.float64 and w.grad.tolist() == [1, 1]
 
 # %%
@@ -316,7 +318,7 @@ assert data.grad is None
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Registering is said to put a tensor into the graph (claim c2-57);
+#    Registering is said to put a tensor into the graph;
 #    ``requires_grad`` does. Registered tensors are trained, moved, saved.
 
 module = torch.nn.Module()

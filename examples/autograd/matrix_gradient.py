@@ -11,6 +11,7 @@ page you can derive such a gradient, check it, and call ``backward`` on a
 result with many numbers.
 
 .. concepts: G03 G09
+.. claims: c3-44 c3-45 c3-46 c3-47
 """
 
 import warnings
@@ -54,8 +55,8 @@ from snippets.drawing import draw_tensors
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    These formulas are missing, and only the words around them are left
-#    (claims c3-44, c3-45, c3-46, c3-47). Here they stand again, in order.
+#    These formulas are missing, and only the words around them are left. Here
+#    they stand again, in order.
 
 X = torch.tensor([[1.0, 0.0], [-1.0, 1.0]], requires_grad=True)
 z = (X**2).sum()

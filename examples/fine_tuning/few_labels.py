@@ -10,6 +10,7 @@ After this page you can run such a comparison yourself, count what each way
 costs, and tell which of six well-known rules a measurement supports.
 
 .. concepts: A10
+.. claims: c0-90 c0-91 c0-92 c0-93 c0-94 c0-95
 """
 
 import copy
@@ -312,16 +313,16 @@ assert min(larger) > 0.5 and max(larger) < min(known) - 0.08
 #    .. csv-table::
 #       :header: Rule, In words, Measured here
 #
-#       1, "Similar data: only the last layer (c0-90)", "good with 2 labels,
+#       1, "Similar data: only the last layer", "good with 2 labels,
 #       as the others are; bad with 50"
-#       2, "Few, different data: the last layers (c0-91)", "not supported:
+#       2, "Few, different data: the last layers", "not supported:
 #       behind scratch on negatives"
-#       3, "If that fails: everything (c0-92)", "beats rule 2, about level
+#       3, "If that fails: everything", "beats rule 2, about level
 #       with scratch"
-#       4, "Images must keep their size (c0-93)", "refuted: 16 × 16 runs"
-#       5, "Another size costs accuracy (c0-94)", "true of the untouched base,
+#       4, "Images must keep their size", "refuted: 16 × 16 runs"
+#       5, "Another size costs accuracy", "true of the untouched base,
 #       refuted after fine-tuning"
-#       6, "Old layers ten times slower (c0-95)", "depends: worse at rate 0.01,
+#       6, "Old layers ten times slower", "depends: worse at rate 0.01,
 #       better at 0.03"
 #
 # Differences of the means, in points of percent. Four other groups of five

@@ -11,6 +11,7 @@ what pretraining and freezing gain, and do the same with a network of
 torchvision.
 
 .. concepts: V04 V05
+.. claims: c0-91 c0-92
 """
 
 import collections
@@ -389,8 +390,8 @@ assert torch.equal(net.conv1.weight, state["conv1.weight"])
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    With few labels of another kind, tune the last layers (claim c0-91), if
-#    that fails, everything (c0-92). But everything is for many labels, in the
+#    With few labels of another kind, tune the last layers, if
+#    that fails, everything. But everything is for many labels, in the
 #    usual advice:
 #
 #    .. csv-table::

@@ -10,6 +10,7 @@ torchvision without a download, read what its weights were trained on, prepare
 images for them, and tell which sizes it takes.
 
 .. concepts: V03 V06
+.. claims: c0-44 c0-89 c0-93 c0-94 c3-96
 """
 
 import tempfile
@@ -37,9 +38,9 @@ from snippets.drawing import draw_tensors
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Inheriting from `torch.nn.Module` is said to give a ready-made model
-#    (claim c0-44), and the heading for models is empty (c3-96). That class has
-#    no layers. Models are in `torchvision.models`.
+#    Inheriting from `torch.nn.Module` is said to give a ready-made model, and
+#    the heading for models is empty. That class has no layers. Models are in
+#    `torchvision.models`.
 
 resnets = models.list_models(module=models, include="resnet*")
 detectors = models.list_models(module=models.detection, include="retina*")
@@ -85,7 +86,7 @@ assert all(parameter.is_meta for parameter in giant.parameters())
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    All are said to be pretrained on ImageNet (claim c0-89). Those that
+#    All are said to be pretrained on ImageNet. Those that
 #    classify images are. Others have seen scenes (COCO) or videos (Kinetics).
 
 known = {}
@@ -216,7 +217,7 @@ assert takes(giant, 224) and not takes(giant, 256)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    New images must have the size of the old ones (claim c0-93). Of seven
+#    New images must have the size of the old ones. Of seven
 #    models, that is true of two.
 
 sizes, table = (32, 64, 160, 224, 256, 320), {}
@@ -278,8 +279,8 @@ assert another.avgpool.output_size == (1, 1)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Layers added for another size are said to cost much accuracy (claim
-#    c0-94). The pooling costs none; the new size does, until it is learned.
+#    Layers added for another size are said to cost much accuracy. The pooling
+#    costs none; the new size does, until it is learned.
 
 digits = load_digits()
 labels = torch.from_numpy(digits.target)

@@ -10,6 +10,8 @@ find the right spelling, know what replaced an old name, tell a layer from a
 function and an attribute from a method, and clean a listing before you run it.
 
 .. concepts: X03
+.. claims: c0-09 c0-11 c0-81 c0-98 c1-04 c1-16 c1-25 c1-31 c1-59 c1-63 c2-27
+   c2-62 c3-23 c3-69
 """
 
 import difflib
@@ -52,8 +54,8 @@ assert not exists("nn.maxpool")
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Nine names in them do not exist (claims c0-09, c0-81, c1-16, c1-31, c1-59,
-#    c1-63, c2-27, c3-69). They stand at the left, the right ones beside them.
+#    Nine names in them do not exist. They stand at the left, the right ones
+#    beside them.
 
 SLIPS = {
     "torch.ChartTensor": "torch.CharTensor",
@@ -120,7 +122,7 @@ assert torch.flatten(batch).shape == (24,)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``.grad()`` is called (claim c1-25). ``grad`` is an attribute: a tensor,
+#    ``.grad()`` is called. ``grad`` is an attribute: a tensor,
 #    or None before the first ``backward()``.
 
 x = torch.tensor([5.0], requires_grad=True)
@@ -246,9 +248,9 @@ assert outcomes == ["works"] * 4 + ["warns"] * 5 + ["gone"] * 3
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Statements and their output stand in one block (claim c0-11), with prompts
-#    left over (c0-98). Text indented by four spaces passes for code (c2-62),
-#    and lists count 1, 1, 1 (c3-23). The conversion did that; PyTorch has no
+#    Statements and their output stand in one block, with prompts
+#    left over. Text indented by four spaces passes for code,
+#    and lists count 1, 1, 1. The conversion did that; PyTorch has no
 #    part in it.
 
 listing = """
@@ -280,7 +282,7 @@ assert x.shape == (4, 4) and x.view(2, 8).shape == (2, 8)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Links lead to the documentation of release 1.9.1 (claim c1-04). What you
+#    Links lead to the documentation of release 1.9.1. What you
 #    read there may be gone. ``stable`` is always the newest.
 
 

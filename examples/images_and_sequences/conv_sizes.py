@@ -9,6 +9,7 @@ of 32 by 32? After this page you can compute a number of a convolution by hand,
 predict every output size, and read the error when something does not fit.
 
 .. concepts: M10 M11
+.. claims: c0-65 c1-46 c1-48 c1-49 c1-51 c1-52 c1-53 c1-57 c1-59
 """
 
 import warnings
@@ -60,8 +61,8 @@ assert output.tolist() == [[0, 12, 12]] * 3
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    It is called ``nn.Conv2D``, and stride and padding must be given (claims
-#    c1-59, c1-46). The ``d`` is small, and both have defaults.
+#    It is called ``nn.Conv2D``, and stride and padding must be given. The
+#    ``d`` is small, and both have defaults.
 
 layer = nn.Conv2d(3, 8, 5)
 print(layer, tuple(layer.weight.shape), tuple(layer.bias.shape))
@@ -81,9 +82,8 @@ assert layer.groups == 1 and not hasattr(nn, "Conv2D")
 #    :class: note-check
 #
 #    Of the output (3, 6, 5, 3), the first 3 is taken for the input channels,
-#    5 and 3 for "planes", and the input is named ``t3322`` (claims c1-51,
-#    c1-52, c1-53). The input is (3, 5, 4, 2): a batch of 3, with 5 channels.
-#    Height and width come last.
+#    5 and 3 for "planes", and the input is named ``t3322``. The input is (3,
+#    5, 4, 2): a batch of 3, with 5 channels. Height and width come last.
 
 small = nn.Conv2d(5, 6, kernel_size=2, padding=1)
 three = small(torch.zeros(3, 5, 4, 2))
@@ -145,7 +145,7 @@ assert counts == {"plain": 5, "stride": 3, "padding": 7, "dilation": 3}
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    For the formula they point to a chapter that is missing (claim c0-65).
+#    For the formula they point to a chapter that is missing.
 #    This is it, for height and width alike.
 #
 # The real layer agrees, and so does `snippets.shapes.conv_output_size`:
@@ -190,9 +190,9 @@ assert message.endswith("but got 32 channels instead")
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The kernel may not exceed the input, and ``out_channels`` is any integer
-#    (claims c1-49, c1-48). The *padded* input is the limit, here 4. The
-#    channels are positive, and a multiple of ``groups`` where that is given.
+#    The kernel may not exceed the input, and ``out_channels`` is any integer.
+#    The *padded* input is the limit, here 4. The channels are positive, and a
+#    multiple of ``groups`` where that is given.
 
 narrow = torch.zeros(1, 1, 2, 2)
 fits = nn.Conv2d(1, 1, 4, padding=1)(narrow)
@@ -256,9 +256,9 @@ assert [number.max().item() for number in ways.values()] == [1, 9, 49]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Pooling by 2 makes (3, 6, 4, 2) of (3, 6, 5, 3), called downsampling
-#    (claim c1-57). With their ``stride=1`` it only trims one pixel. The
-#    default would give 2 and 1.
+#    Pooling by 2 makes (3, 6, 4, 2) of (3, 6, 5, 3), called downsampling. With
+#    their ``stride=1`` it only trims one pixel. The default would give 2 and
+#    1.
 #
 # .. alt: A four by four input in four colored blocks. MaxPool2d(2) keeps one
 #    number of each block: 7, 8, 9, 6. With stride 1 the output is three by

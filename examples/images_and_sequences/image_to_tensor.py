@@ -10,6 +10,7 @@ that a network wants and back, bring its numbers to a useful range, and change
 it at random in a way that you can repeat.
 
 .. concepts: V01
+.. claims: c1-69 c1-70
 """
 
 import warnings
@@ -34,7 +35,7 @@ from snippets.drawing import draw_tensor
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The photograph is opened from a private Google Drive (claim c1-70), where
+#    The photograph is opened from a private Google Drive, where
 #    nobody else can reach it. Those on this page come with a package.
 
 photograph = load_sample_image("china.jpg")[::4, ::4].copy()
@@ -108,7 +109,7 @@ assert [round(x, 4) for x in fraction.tolist()] == [0.1569, 0.3922, 0.7843]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``transforms.ToTensor`` is called PyTorch's easy way (claim c1-69). It is
+#    ``transforms.ToTensor`` is called PyTorch's easy way. It is
 #    torchvision's, and in v2 it warns that it will go. The two steps below
 #    give the same numbers.
 

@@ -10,6 +10,7 @@ recurrent cell by hand, read the shapes that ``RNN``, ``GRU`` and ``LSTM``
 return, and avoid the mix-up that raises no error.
 
 .. concepts: R01
+.. claims: c3-97
 """
 
 import matplotlib.pyplot as plt
@@ -28,7 +29,7 @@ from snippets.drawing import PALETTE
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The page on recurrent layers is empty (claim c3-97). Three things belong
+#    The page on recurrent layers is empty. Three things belong
 #    there: by default `torch.nn.RNN`, `torch.nn.GRU` and `torch.nn.LSTM` read
 #    (time, batch, features); ``batch_first=True`` turns input and output, but
 #    not ``h_n``; and a single sequence without a batch is welcome too.

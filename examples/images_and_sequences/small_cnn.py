@@ -10,6 +10,7 @@ network from its input to its classes, in three ways; keep the batch dimension;
 feed a single image; and train the network on handwritten digits.
 
 .. concepts: M12 M13
+.. claims: c0-52 c0-62 c0-63 c1-65 c1-66
 """
 
 import matplotlib.pyplot as plt
@@ -32,8 +33,8 @@ from snippets.shapes import conv_output_size, trace_shapes
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Such a class is said to contain two methods, written before it (claim
-#    c1-65). What it contains are layers: attributes set in ``__init__``.
+#    Such a class is said to contain two methods, written before it. What it
+#    contains are layers: attributes set in ``__init__``.
 
 
 class Digits(nn.Module):
@@ -161,7 +162,7 @@ assert scores.shape == (4, 10)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``torch.flatten(x)`` feeds a ``Linear(3 * 4 * 4 * 2, 10)`` (claim c1-66).
+#    ``torch.flatten(x)`` feeds a ``Linear(3 * 4 * 4 * 2, 10)``.
 #    Its 3 is the batch: three images get one answer, two crash.
 
 torch.manual_seed(13)
@@ -172,7 +173,6 @@ labels = torch.tensor([2, 0, 1, 2])
 accuracy = (answer == labels).float().mean().item()
 print(tuple(scores.shape), "answer", answer.item(), "accuracy", accuracy)
 
-assert scores.shape == (10,) and answer == 2 and accuracy == 0.5
 try:
     swallowing(torch.flatten(net.features(four[:3])))
 except RuntimeError as error:
@@ -180,6 +180,7 @@ except RuntimeError as error:
     assert "cannot be multiplied (1x288 and 384x10)" in str(error)
 else:
     raise AssertionError("three images must not fit")
+assert scores.shape == (10,) and answer == 2 and accuracy == 0.5
 
 # %%
 # One image
@@ -207,7 +208,7 @@ assert scores.shape == (1, 10)
 #    :class: note-check
 #
 #    `torch.nn` is said to take only batches, and to batch a single sample by
-#    itself (claims c0-62, c0-63). Most layers take a single sample, not all,
+#    itself. Most layers take a single sample, not all,
 #    and nothing adds a dimension for you.
 
 layers = nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), nn.Linear(8, 4)
@@ -229,7 +230,7 @@ assert shapes == [(2, 6, 6), (1, 4, 4), (1, 8, 4)]  # still no batch
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A network applies ReLU again after pooling (claim c0-52). The largest of
+#    A network applies ReLU again after pooling. The largest of
 #    numbers that are not negative is not negative: nothing changes.
 #
 # Pooling first gives the same numbers with a quarter of the work.

@@ -10,6 +10,7 @@ downloading anything, and can flip, resize and crop an image together with its
 boxes and masks.
 
 .. concepts: V02
+.. claims: c3-95
 """
 
 import matplotlib.pyplot as plt
@@ -36,7 +37,7 @@ from snippets.drawing import PALETTE
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The part on torchvision is empty (claim c3-95). This page fills it.
+#    The part on torchvision is empty. This page fills it.
 #
 # Most collections have to be fetched. `torchvision.datasets.FakeData` makes
 # noise with labels, the same each time: enough to see whether a program runs.

@@ -10,6 +10,7 @@ small batches so that they equal those of a large one, say when they do not,
 and clip gradients at the right place in the loop.
 
 .. concepts: O07
+.. claims: c3-100 c3-56
 """
 
 import copy
@@ -60,7 +61,7 @@ assert torch.allclose(whole[3], 2 * error.mean())
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Always clear the gradients, it says (claim c3-56). Before each new step,
+#    Always clear the gradients, it says. Before each new step,
 #    yes. Between the batches of one step they are kept on purpose.
 
 batches = torch.arange(12).split(4)
@@ -115,7 +116,7 @@ assert off["BatchNorm1d"] > 0.1 and off["LayerNorm"] == 0
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The heading Optimizer Wrappers has nothing below (claim c3-100), and
+#    The heading Optimizer Wrappers has nothing below, and
 #    `torch.optim` has no such class. Other libraries wrap what takes a few
 #    lines: accumulating, clipping, :ref:`averages <average_weights>` and
 #    :ref:`mixed_precision`.
@@ -215,8 +216,12 @@ else:
 print(bad.grad, "is left alone")
 assert bad.grad[0] == 1 and bad.grad[2] == 2
 
+# %%
+# Without that argument the norm is nan, and so is every gradient after it:
+
 norm = clip_grad_norm_([bad], max_norm=1.0)
 print(norm, bad.grad)
+
 assert norm.isnan() and bad.grad.isnan().all()
 
 # %%

@@ -10,6 +10,7 @@ function or as a module, test it well, tell which lines cut off the gradient,
 and train a loss that has parameters of its own.
 
 .. concepts: L05
+.. claims: c3-101
 """
 
 import matplotlib.pyplot as plt
@@ -29,7 +30,7 @@ from torch.nn import functional as F
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The section on custom losses is empty (claim c3-101). Any differentiable
+#    The section on custom losses is empty. Any differentiable
 #    tensor operations that end in one number make a loss.
 
 

@@ -10,6 +10,7 @@ three other losses, and tell what it does for a rare class and what it does
 not.
 
 .. concepts: L04
+.. claims: c2-27 c2-30 c2-35
 """
 
 import matplotlib.pyplot as plt
@@ -32,9 +33,9 @@ from snippets.drawing import draw_tensors
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Softmax is called ``nn.softmax`` (claim c2-27), which does not exist; the
+#    Softmax is called ``nn.softmax``, which does not exist; the
 #    module is `torch.nn.Softmax`. It is given ``inputs``, which was never
-#    defined (claim c2-30).
+#    defined.
 
 scores = torch.tensor([[[[0.5, 2.0, -1.0]], [[1.5, 0.0, 1.0]]]])
 labels = torch.tensor([[[0, 1, 1]]])  # (1, 1, 3): one for each pixel
@@ -104,8 +105,8 @@ assert loss == float("inf") and slopes.isnan().all()
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The snippet ends with the picked probabilities: no loss is computed
-#    (claim c2-35). Here is the rest.
+#    The snippet ends with the picked probabilities: no loss is computed. Here
+#    is the rest.
 
 
 def focal(logits, target, gamma=2.0):

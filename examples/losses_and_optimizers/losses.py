@@ -10,6 +10,7 @@ task, and give it the shapes and dtypes that it expects. You will also
 recognize four accidents that give a wrong loss and no error.
 
 .. concepts: L01 L02 L03 L06
+.. claims: c0-77 c3-31 c3-85
 """
 
 import warnings
@@ -31,9 +32,9 @@ from torch.nn import functional as F
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    An untrained network has a loss of 28.92 for the targets 0 to 9 (claim
-#    c0-77). Without its seed nobody gets that again. A network that answers 0
-#    everywhere has 28.5.
+#    An untrained network has a loss of 28.92 for the targets 0 to 9. Without
+#    its seed nobody gets that again. A network that answers 0 everywhere has
+#    28.5.
 
 prediction = torch.tensor([2.0, 0.0, 5.0])
 target = torch.tensor([3.0, 0.0, 1.0])
@@ -61,7 +62,7 @@ assert each.tolist() == [1, 0, 16] and answers_zero == 28.5
 #    :class: note-check
 #
 #    A model's (N, 1) goes into ``MSELoss`` with labels whose shape is not
-#    shown (claim c3-85). Give them a second dimension too, as below.
+#    shown. Give them a second dimension too, as below.
 
 output = target[:, None]  # (3, 1), every value right
 with warnings.catch_warnings(record=True) as caught:
@@ -197,7 +198,7 @@ assert torch.isclose(smoothing(logits, labels), smoothed)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    int32 is said to be for indices (claim c3-31). Cross entropy refuses it;
+#    int32 is said to be for indices. Cross entropy refuses it;
 #    ``labels.long()`` makes int64.
 
 calls = {"swapped": (labels, logits), "int32": (logits, labels.int())}

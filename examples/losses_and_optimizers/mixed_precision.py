@@ -10,6 +10,7 @@ dtype for each operation, say when gradients need a scaler and when not, and
 write a training step that does all of this on any device.
 
 .. concepts: N07
+.. claims: c2-20 c2-21 c3-100 c3-26
 """
 
 import warnings
@@ -31,7 +32,7 @@ from snippets.devices import best_device
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    float16 is for GPUs and mixed precision (claim c3-26). The CPU computes in
+#    float16 is for GPUs and mixed precision. The CPU computes in
 #    it too. What matters more: 70000 is infinity in it.
 
 dtypes = torch.float32, torch.float16, torch.bfloat16
@@ -111,7 +112,7 @@ assert weight.tolist() == [1, 1, 1]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``str(device)`` is recommended (claim c2-20). That may be ``"cuda:0"``,
+#    ``str(device)`` is recommended. That may be ``"cuda:0"``,
 #    which old releases refuse. Newer ones do not check it: without a GPU they
 #    claim to be on, and nothing happens.
 
@@ -140,7 +141,7 @@ assert claims == {"cuda": torch.cuda.is_available(), "cuda:0": True}
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``dtype=torch.float16`` is given for any device (claim c2-21). It does run
+#    ``dtype=torch.float16`` is given for any device. It does run
 #    on the CPU, but training in it needs the scaler described below.
 
 a = torch.ones(2, 2)
@@ -232,7 +233,7 @@ assert (gradients.bfloat16() > 0).all()
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    "Optimizer Wrappers" is an empty heading (claim c3-100), and `torch.optim`
+#    "Optimizer Wrappers" is an empty heading, and `torch.optim`
 #    has no such class. A scaler does go around an optimizer.
 
 weight = nn.Parameter(torch.tensor([1.0, 1.0]))

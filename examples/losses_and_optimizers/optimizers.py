@@ -10,6 +10,7 @@ another, compute a step of Adam by hand, tell AdamW's weight decay from Adam's,
 save an optimizer together with its model, and judge a race between them.
 
 .. concepts: O04
+.. claims: c0-81 c3-98
 """
 
 import copy
@@ -27,8 +28,8 @@ import torch
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    One name is written RMSProp (claim c0-81), and the heading Optimizers has
-#    nothing below (claim c3-98). These nine exist, with these default rates,
+#    One name is written RMSProp, and the heading Optimizers has
+#    nothing below. These nine exist, with these default rates,
 #    and new releases add more.
 
 try:

@@ -10,6 +10,7 @@ place and as often as it expects, warm up and come down along a cosine, and
 give the layers of one network different rates.
 
 .. concepts: O06 O08
+.. claims: c3-99
 """
 
 import math
@@ -33,7 +34,7 @@ from snippets.schedules import warmup_cosine
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The heading LambdaLR has nothing below (claim c3-99). In short: rate times
+#    The heading LambdaLR has nothing below. In short: rate times
 #    factor; the optimizer steps first; a plain function is not saved with the
 #    scheduler.
 

@@ -10,6 +10,7 @@ hand, put ``zero_grad``, ``backward`` and ``step`` in their order and say what
 each of them changes, and choose a learning rate, momentum and weight decay.
 
 .. concepts: O01 O02 O03
+.. claims: c0-74 c0-83 c0-85 c0-87
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +29,8 @@ from torch.nn import functional as F
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The headings on losses and optimizers stand twice, once with nothing below
-#    (claim c0-74). In short: a loss gives gradients, an optimizer uses them.
+#    The headings on losses and optimizers stand twice, once with nothing
+#    below. In short: a loss gives gradients, an optimizer uses them.
 
 w = torch.tensor([3.0, -2.0], requires_grad=True)
 loss = (w**2).sum()
@@ -89,7 +90,7 @@ assert [grad for _, grad in table] == [None, None, 8, 8, None, None, 4, 4]
 #    :class: note-check
 #
 #    The output is computed again before ``loss.backward()``, and nothing says
-#    why (claim c0-85). An earlier ``backward`` had used up its graph.
+#    why. An earlier ``backward`` had used up its graph.
 
 try:
     loss.backward()
@@ -124,7 +125,7 @@ assert x.shape == y.shape == (40, 1)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    One step with one sample is called a full pass of the data (claim c0-87).
+#    One step with one sample is called a full pass of the data.
 #    Here a full pass takes 5 steps, and learning takes 30 passes.
 
 
@@ -215,7 +216,7 @@ assert abs(ends[0]) == abs(ends[1]) < 1 < abs(ends[2])
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    SGD is said to need a learning rate (claim c0-83). It did once. Now it
+#    SGD is said to need a learning rate. It did once. Now it
 #    takes 0.001, fitting or not: always give one.
 
 tried = {"not given": {}} | {lr: {"lr": lr} for lr in (0.001, 0.1, 1.1)}

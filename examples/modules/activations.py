@@ -11,6 +11,7 @@ dimension, and choose between ``nn`` and ``F`` without falling into the trap of
 dropout.
 
 .. concepts: M02 M08
+.. claims: c0-41 c0-42 c0-52
 """
 
 import math
@@ -191,10 +192,10 @@ assert by_class[0].argmax() == 0 and by_sample[0].argmax() == 1
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Functions in ``F`` are said to be those without weights (claim c0-41).
+#    Functions in ``F`` are said to be those without weights.
 #    They keep none, but some need them: `torch.nn.functional.linear` gets its
-#    weight at each call. And after ReLU and pooling comes a second ReLU (claim
-#    c0-52): it finds nothing negative and does nothing.
+#    weight at each call. And after ReLU and pooling comes a second ReLU: it
+#    finds nothing negative and does nothing.
 
 x = torch.tensor([[-1.0, 2.0, -3.0, 4.0]])
 by_module, by_function = nn.ReLU()(x), F.relu(x)
@@ -219,8 +220,8 @@ assert total.item() == -1 + 2 - 3 + 4
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Functions without weights are best left out of the constructor (claim
-#    c0-42). For ReLU this is a matter of taste. For dropout it is a trap.
+#    Functions without weights are best left out of the constructor. For ReLU
+#    this is a matter of taste. For dropout it is a trap.
 
 
 class Careless(nn.Module):

@@ -10,6 +10,7 @@ lines, fix its two classic errors, find your way in `torch.nn`, use ``while``
 inside a network, and build its layers in the right place.
 
 .. concepts: M01 M03 M04 M21
+.. claims: c0-44 c0-46 c1-01 c1-31 c1-45
 """
 
 import types
@@ -31,7 +32,7 @@ from snippets.drawing import draw_graph
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A ready network is said to be inherited (claim c0-44). `torch.nn.Module`
+#    A ready network is said to be inherited. `torch.nn.Module`
 #    has no layers at all. Ready-made networks are in `torchvision.models`.
 
 
@@ -135,8 +136,8 @@ else:
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    `torch.nn` is called a class (claim c1-01), with layers such as
-#    ``.linear()`` (claim c1-31). It is a module in Python's sense, code to
+#    `torch.nn` is called a class, with layers such as
+#    ``.linear()``. It is a module in Python's sense, code to
 #    import, and the layer is `torch.nn.Linear`.
 
 parts = [nn.Linear, nn.ReLU, nn.Dropout, nn.Sequential, nn.MSELoss, TwoLayers]
@@ -164,7 +165,7 @@ assert type(nn) is types.ModuleType and inherit == [True] * 6
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    PyTorch is said to write the network's ``backward`` (claim c0-46). The
+#    PyTorch is said to write the network's ``backward``. The
 #    network has no such method; the result does, `torch.Tensor.backward`.
 
 model(batch).sum().backward()
@@ -239,7 +240,7 @@ assert checked is True and [text.count("mul") for text in drawn] == [3, 1]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    One function builds layers and applies them (claim c1-45): the same
+#    One function builds layers and applies them: the same
 #    fault. Build them once, in ``__init__``.
 
 

@@ -10,6 +10,7 @@ layer by hand, predict the shape of its output for any input, read its most
 common error, and say how large its first, random weights are.
 
 .. concepts: M07 M20
+.. claims: c1-35 c1-37 c1-39 c1-40 c1-41
 """
 
 import matplotlib.pyplot as plt
@@ -30,9 +31,9 @@ from snippets.drawing import draw_shape, draw_tensors
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The weight of a layer with 4 inputs and 2 outputs is drawn as 4 × 2 (claim
-#    c1-40) and its bias as 3 × 2 (claim c1-41). They have the shapes (2, 4)
-#    and (2,): outputs first, and one bias for each output.
+#    The weight of a layer with 4 inputs and 2 outputs is drawn as 4 × 2 and
+#    its bias as 3 × 2. They have the shapes (2, 4) and (2,): outputs first,
+#    and one bias for each output.
 
 layer = nn.Linear(3, 2)
 print(layer)
@@ -71,7 +72,7 @@ assert answer == [price, load] == [9.5, 3.25]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The layer is said to compute ``A.x + b`` (claim c1-39). With samples in
+#    The layer is said to compute ``A.x + b``. With samples in
 #    rows that fails. It computes ``x @ A.T + b``.
 
 baskets = torch.tensor([[4.0, 0, 1], [0, 2, 0], [1, 1, 1], [0, 0, 0]])
@@ -119,10 +120,10 @@ assert by_hand[:, 1].tolist() == [3.25, 1.25, 3.0, 0.25]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The shape of an output, (2, 3, 2), is called that of the input (claim
-#    c1-35): inputs end in ``in_features``, outputs in ``out_features``. The
-#    output's ``grad_fn`` is shown as ``AddBackward0`` (claim c1-37). There is
-#    one, but its name depends on the input's shape and on the version.
+#    The shape of an output, (2, 3, 2), is called that of the input: inputs end
+#    in ``in_features``, outputs in ``out_features``. The output's ``grad_fn``
+#    is shown as ``AddBackward0``. There is one, but its name depends on the
+#    input's shape and on the version.
 
 shapes = [(3,), (4, 3), (2, 4, 3), (5, 2, 4, 3)]
 outputs = [layer(torch.ones(shape)) for shape in shapes]

@@ -10,6 +10,7 @@ what it hides. You can list, count and walk its parts, and write a summary with
 shapes yourself, before you reach for a tool.
 
 .. concepts: M05 M06 M17
+.. claims: c2-49 c2-50 c3-68 c3-69 c3-94
 """
 
 import matplotlib.pyplot as plt
@@ -62,7 +63,7 @@ assert "pool" not in text and "flatten" not in text and "mean" not in text
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``model = print(model)`` is said to show a summary (claim c2-49). It
+#    ``model = print(model)`` is said to show a summary. It
 #    shows the layers, and then the model is gone.
 
 lost = DigitNet()
@@ -128,9 +129,9 @@ else:
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``parameters()`` is said to return all parameters (claim c3-68): once, and
-#    without buffers. ``Model.Modules()`` is said to manage the parts (claim
-#    c3-69). It is written ``modules()``, and only lists them.
+#    ``parameters()`` is said to return all parameters: once, and
+#    without buffers. ``Model.Modules()`` is said to manage the parts. It is
+#    written ``modules()``, and only lists them.
 
 print([name for name, _ in model.named_children()])
 print([name for name, _ in model.named_modules()])
@@ -257,9 +258,9 @@ assert info.total_mult_adds == 3312 + 2 * (36 * 4 + 10)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The tool shown is ``torchsummary`` (claim c2-50), last released in 2018.
+#    The tool shown is ``torchsummary``, last released in 2018.
 #    It takes the size without the batch, and fails here like our hook. Use one
-#    of the two above. A heading *Tools* has nothing below it (claim c3-94).
+#    of the two above. A heading *Tools* has nothing below it.
 
 lstm, sequence = nn.LSTM(4, 8), (5, 2, 4)  # steps, batch, features
 try:

@@ -10,6 +10,7 @@ network by hand, send the slope of its error back through it, take one step of
 learning, and tell parameters from hyperparameters.
 
 .. concepts: M18 X02
+.. claims: c0-66 c0-67 c0-68 c0-70 c0-73 c0-99 c1-70
 """
 
 import copy
@@ -49,7 +50,7 @@ assert of_negative == 0
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The middle layers are said to *be* the activations (claim c0-70). A layer
+#    The middle layers are said to *be* the activations. A layer
 #    holds weights; an activation holds none.
 
 model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
@@ -123,8 +124,8 @@ def draw_network(columns, layers):
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Figures are links to other sites (claims c0-66, c0-67) or a photo on a
-#    private drive (claim c1-70). This one is drawn from the weights.
+#    Figures are links to other sites or a photo on a
+#    private drive. This one is drawn from the weights.
 #
 # .. alt: Three columns of circles. The inputs 2 and 1 lead to three hidden
 #    neurons that hold 3, 1 and 0, and these lead to the guess, 6. A small box
@@ -149,8 +150,8 @@ assert torch.equal(second(hidden), guess[None])
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The loss is said to be passed back (claim c0-68), and there the story
-#    breaks off (claim c0-99). What goes back is a slope. What comes next is a
+#    The loss is said to be passed back, and there the story
+#    breaks off. What goes back is a slope. What comes next is a
 #    step, below.
 
 target = 4.0
@@ -238,7 +239,7 @@ assert before == 6 and f"{after:.2f}" == "4.37" and target == 4
 #    :class: note-check
 #
 #    Weights and biases are called hyperparameters, like L1, L2 and the batch
-#    size (claim c0-73). They are the parameters.
+#    size. They are the parameters.
 #
 # .. alt: Loss by step for three learning rates, all from 4. With 0.001 it
 #    falls slowly, to 1.2. With 0.01 it is almost 0 after one step. With 0.03

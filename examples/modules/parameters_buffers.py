@@ -10,6 +10,7 @@ for parameters, buffers, plain tensors and lists, train a parameter of your
 own, and keep what is not trained in the right place.
 
 .. concepts: M15 M16
+.. claims: c2-56 c2-57 c2-59 c2-61 c3-59
 """
 
 import matplotlib.pyplot as plt
@@ -116,7 +117,7 @@ else:
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A parameter is said to register itself (claim c2-56). The module registers
+#    A parameter is said to register itself. The module registers
 #    it, when it is assigned. In a plain list it stays unknown.
 
 
@@ -147,7 +148,7 @@ assert registered == expected
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Registering is said to bring a tensor into the graph (claim c2-57). That
+#    Registering is said to bring a tensor into the graph. That
 #    is up to ``requires_grad``.
 
 
@@ -264,10 +265,10 @@ assert list(running.parameters()) == []
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``self.register_buffer(...)`` stands alone (claim c2-61). It belongs in
-#    ``__init__``. Buffers are said to get no gradient (claim c2-59): not by
+#    ``self.register_buffer(...)`` stands alone. It belongs in
+#    ``__init__``. Buffers are said to get no gradient: not by
 #    default, but one made from a tensor that requires it does. And ``.grad``
-#    is called a buffer (claim c3-59). It is an attribute of a tensor.
+#    is called a buffer. It is an attribute of a tensor.
 
 
 class TooEarly(nn.Module):

@@ -10,6 +10,7 @@ block that I use twenty times? After this page you can chain layers with
 pick the parts, and load the weights of one form into another.
 
 .. concepts: M09
+.. claims: c1-65 c2-22 c2-24 c3-76
 """
 
 from collections import OrderedDict
@@ -86,9 +87,9 @@ else:
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The list is ``[nn.Conv2d(), nn.Conv2d() ...]`` (claim c2-22). It lacks the
+#    The list is ``[nn.Conv2d(), nn.Conv2d() ...]``. It lacks the
 #    sizes and is no Python. It should be a conv-norm-activation block, and has
-#    only convolutions (claim c2-24).
+#    only convolutions.
 
 
 def block(inputs, outputs, *, norm=True, activation=True):
@@ -167,7 +168,7 @@ assert moved[0] < 1e-4 and f"{moved[1]:.3f}" == "1.000"
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A network of two chains is said to contain two methods (claim c1-65). They
+#    A network of two chains is said to contain two methods. They
 #    are two attributes, each of them a `torch.nn.Sequential`.
 
 
@@ -254,7 +255,7 @@ assert torch.equal(explicit(batch), chain(batch))
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Both forms are said to be equal (claim c3-76). They compute the same. What
+#    Both forms are said to be equal. They compute the same. What
 #    they save differs, as the error above shows.
 
 other = Explicit()  # other random weights

@@ -10,6 +10,7 @@ is one sample an error? After this page you can say what ``train()`` and
 dropout and batch normalization by hand, and keep a frozen layer still.
 
 .. concepts: M14 M19
+.. claims: c0-91 c2-40
 """
 
 import matplotlib.pyplot as plt
@@ -99,7 +100,7 @@ assert 0.99 < many.mean() < 1.01 and torch.equal(views["eval()"], ones)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Batch normalization is said to use the biased variance (claim c2-40). That
+#    Batch normalization is said to use the biased variance. That
 #    is half of it: the variance that divides by N normalizes the batch, the
 #    one that divides by N − 1 is stored.
 
@@ -200,9 +201,9 @@ assert one.shape == (1, 1)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    For little data of another kind, only the last layers are to be tuned
-#    (claim c0-91). For batch normalization, ``requires_grad=False`` alone does
-#    not keep the others still. (And the advice is a rule of thumb.)
+#    For little data of another kind, only the last layers are to be tuned. For
+#    batch normalization, ``requires_grad=False`` alone does not keep the
+#    others still. (And the advice is a rule of thumb.)
 
 norm = nn.BatchNorm1d(2).requires_grad_(False)
 model = nn.Sequential(norm, nn.Linear(2, 1))

@@ -51,7 +51,11 @@ def polynomial(x):
 
 
 compiled = torch.compile(polynomial, backend=watch)
-assert not graphs  # nothing is captured yet
+assert not graphs
+
+# %%
+# Nothing is captured yet. The first call does that:
+
 x = torch.tensor([-1.0, 0.0, 2.0])
 print(compiled(x).tolist(), graphs)
 

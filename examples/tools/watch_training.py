@@ -10,6 +10,7 @@ record curves, histograms and images while a model learns, open them in the
 browser, and read the files back with a program.
 
 .. concepts: X01
+.. claims: c0-97 c3-94
 """
 
 import io
@@ -43,9 +44,9 @@ from snippets.training import accuracy, fit
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``tensorboardX`` is to be added later (claim c0-97). Its writer has long
+#    ``tensorboardX`` is to be added later. Its writer has long
 #    been part of torch; only ``tensorboard`` is installed besides. The heading
-#    *Tools* stands empty (claim c3-94): this chapter belongs below it.
+#    *Tools* stands empty: this chapter belongs below it.
 
 folder = Path(tempfile.mkdtemp())  # in a project of yours: Path("runs")
 losses = [0.75, 0.5, 0.25]

@@ -10,6 +10,7 @@ with a seed of its own, deal with a last batch that is too small, and join
 samples of different lengths.
 
 .. concepts: D02
+.. claims: c3-61 c3-66
 """
 
 import time
@@ -55,8 +56,8 @@ assert x.tolist() == [8, 9] and y.tolist() == [64, 81]
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A DataLoader is said to enable multiprocessing (claim c3-61): only with
-#    ``num_workers``, which is 0 by default. And the example call (claim c3-66)
+#    A DataLoader is said to enable multiprocessing: only with
+#    ``num_workers``, which is 0 by default. And the example call
 #    has the right form, but ``batch_size`` has no value there.
 
 loader = DataLoader(ten, batch_size=4)

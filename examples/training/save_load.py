@@ -10,6 +10,7 @@ state, read the error when names or shapes do not fit, and refuse a file that
 would run a stranger's code.
 
 .. concepts: D06
+.. claims: c3-70 c3-71 c3-76
 """
 
 import copy
@@ -70,7 +71,7 @@ assert shapes["3.weight"] == (3, 4) and len(shapes) == 9
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    No more is said about saving (claim c3-70). The file lacks the optimizer
+#    No more is said about saving. The file lacks the optimizer
 #    (:ref:`resume_training`), the class, and the mode: call ``eval()``
 #    yourself.
 
@@ -191,7 +192,7 @@ mark.rmdir()
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The file is read without ``map_location`` (claim c3-71), which works only
+#    The file is read without ``map_location``, which works only
 #    where that device exists.
 
 elsewhere = Path(folder.name, "elsewhere.pt")
@@ -223,8 +224,8 @@ assert torch.equal(state["0.weight"], model[0].weight)
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    A plain ``Sequential`` and layers with names are said to be the same model
-#    (claim c3-76). They compute the same, and do not fit each other's files.
+#    A plain ``Sequential`` and layers with names are said to be the same
+#    model. They compute the same, and do not fit each other's files.
 
 names = ["hidden", "norm", "bend", "head"]
 named = nn.Sequential(OrderedDict(zip(names, network(), strict=True)))
@@ -273,7 +274,11 @@ except RuntimeError as error:
     assert "3.weight" in reason and "[3, 4]" in reason and "[5, 4]" in reason
 else:
     raise AssertionError("another shape must not fit")
-assert torch.equal(five[0].weight, model[0].weight)  # half loaded
+assert torch.equal(five[0].weight, model[0].weight)
+
+# %%
+# The layer before it has been loaded by then: the model is half loaded. Leave
+# out by name what does not fit, and read the report of what is missing:
 
 body = {name: t for name, t in state.items() if not name.startswith("3.")}
 report = five.load_state_dict(body, strict=False)
@@ -382,6 +387,9 @@ save_checkpoint(path, half=half, model=model)
 fresh = network()
 print("save_checkpoint:", load_checkpoint(path, model=fresh))
 assert torch.equal(fresh.eval()(x), model(x))
+
+# %%
+# A flipped bit is found, and so is a file that has no checksum:
 
 flip(path, half)
 for file in (path, gift):

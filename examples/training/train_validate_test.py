@@ -10,6 +10,7 @@ validates and tests; average over batches of unequal size; count and collect
 predictions; and tell what goes wrong without ``eval()`` and ``no_grad()``.
 
 .. concepts: D03 D04 D05 D08
+.. claims: c0-87 c0-99 c2-17 c3-84 c3-85 c3-87 c3-89 c3-90 c3-91 c3-92
 """
 
 import copy
@@ -60,7 +61,7 @@ assert malignant == 212
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    The loop unpacks ``x, y`` from a dataset of inputs (claim c3-84). A batch
+#    The loop unpacks ``x, y`` from a dataset of inputs. A batch
 #    of two rows then passes for a pair.
 
 
@@ -151,9 +152,8 @@ assert abs(start - guess) < 0.2 and round(guess, 2) == 0.69
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    One step is called a full pass (claim c0-87), what follows it is left open
-#    (c0-99), and validation comes once, at the end (c3-87). That gives no
-#    curve.
+#    One step is called a full pass, what follows it is left open, and
+#    validation comes once, at the end. That gives no curve.
 #
 # .. alt: Loss over 12 epochs. Training falls from 0.5 to about 0.15, with
 #    small bumps. Validation lies below it all the way and falls smoothly from
@@ -191,8 +191,8 @@ assert afterwards < last == history["training"][11] < history["training"][0]
 #    :class: note-check
 #
 #    The average is computed inside the loop, where only its last value is
-#    right (claim c3-89), from ``loss.cpu().item()``, where ``cpu()`` changes
-#    nothing (c3-90).
+#    right, from ``loss.cpu().item()``, where ``cpu()`` changes
+#    nothing.
 
 val_x, val_y = x[val].to(device), y[val].to(device)
 with torch.no_grad():
@@ -297,8 +297,8 @@ assert none == 0 and many
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``predicted & labels`` counts the malignant ones found (claim c2-17).
-#    Outputs of shape (N, 1) meet labels whose shape is not shown (c3-85): with
+#    ``predicted & labels`` counts the malignant ones found.
+#    Outputs of shape (N, 1) meet labels whose shape is not shown: with
 #    (N,), each is compared with all.
 
 answers, truth = (outputs > 0).cpu(), y[val] == 1  # (100,), (100,)
@@ -322,8 +322,8 @@ assert accuracy(outputs.cpu(), y[val]) == right / 100
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    Testing calls ``x.to`` on a batch, which is a pair (claim c3-91).
-#    Predictions stay a list of batches (c3-92): `torch.cat` joins them.
+#    Testing calls ``x.to`` on a batch, which is a pair.
+#    Predictions stay a list of batches: `torch.cat` joins them.
 
 
 def collect(model, loader):

@@ -11,6 +11,7 @@ several times faster, and recognize three datasets that go wrong without an
 error.
 
 .. concepts: D01
+.. claims: c3-62 c3-64 c3-84
 """
 
 import tempfile
@@ -76,8 +77,8 @@ assert x[0, 2] == digits.images[3, 0, 2] / 16
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    "You should override it" (claim c3-62) means these two methods; a
-#    DataLoader is used as it is. And ``self.data = ...`` (claim c3-64) is real
+#    "You should override it" means these two methods; a
+#    DataLoader is used as it is. And ``self.data = ...`` is real
 #    Python: three dots, without a length.
 
 
@@ -117,7 +118,7 @@ assert errors["dots"] == "object of type 'ellipsis' has no len()"
 # .. admonition:: In the notes
 #    :class: note-check
 #
-#    ``for x, y in tr_set`` (claim c3-84) meets a dataset that returns
+#    ``for x, y in tr_set`` meets a dataset that returns
 #    ``data[index]``. It works only if that is a pair.
 
 
@@ -343,7 +344,6 @@ for ours, by_hand in ((arrays, dataset), (files, pictures)):
     assert all(torch.equal(a, x) and b == y for (a, b), (x, y) in pairs)
 
 lost = [*paths, Path("lost.png")]
-assert len(Pictures(lost)) == 61  # no complaint yet
 try:
     FileDataset(lost, read_picture)
 except FileNotFoundError as error:
@@ -351,6 +351,7 @@ except FileNotFoundError as error:
     assert str(error) == "1 of 61 files do not exist: 'lost.png'"
 else:
     raise AssertionError("a missing file must be found at once")
+assert len(Pictures(lost)) == 61  # no complaint by hand
 
 # %%
 # Parts that share no row
