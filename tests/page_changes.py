@@ -208,6 +208,26 @@ def is_left_alone(
 # ---------------------------------
 
 
+def put(parent: ast.AST, place: str, index: int | None, node: ast.AST) -> None:
+    """Put a node in a field of another, or at an index of that field."""
+    if index is None:
+        setattr(parent, place, node)
+    else:
+        getattr(parent, place)[index] = node
+
+
+def places_of(text: str, root: ast.AST) -> Iterator[tuple[ast.AST, str, int | None]]:
+    """Yield where nodes with a given dump stand below another."""
+    for parent in ast.walk(root):
+        for place, value in ast.iter_fields(parent):
+            if isinstance(value, ast.AST) and ast.dump(value) == text:
+                yield parent, place, None
+            elif isinstance(value, list):
+                for index, node in enumerate(value):
+                    if isinstance(node, ast.AST) and ast.dump(node) == text:
+                        yield parent, place, index
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One node of a page's tree and what takes its place."""
@@ -221,10 +241,28 @@ class Mutant:
 
     def put(self, node: ast.AST) -> None:
         """Put a node in the place of the change."""
-        if self.index is None:
-            setattr(self.parent, self.place, node)
-        else:
-            getattr(self.parent, self.place)[self.index] = node
+        put(self.parent, self.place, self.index, node)
+
+    def put_in_repetitions(self, check: list[ast.stmt]) -> None:
+        """Change what a check says of a shown expression by saying it once more.
+
+        The lesson shows ``print(a + b)``; its check asserts something of ``a + b``. The
+        fact is one of the expression, so a change of what is shown changes both.
+        """
+        if not isinstance(self.statement, ast.Expr):
+            return
+        around = [
+            (ast.dump(shown), self.new if shown is self.node else shown)
+            for shown in ast.walk(self.statement.value)
+            if not isinstance(shown, ast.Name | ast.Constant)
+            if any(inner is self.node for inner in ast.walk(shown))
+        ]
+        for text, changed_expression in around[1:] or around:  # the first is the print
+            places = [p for s in check for p in places_of(text, s)]
+            for parent, place, index in places:
+                put(parent, place, index, changed_expression)
+            if places:
+                return
 
     @contextmanager
     def made(self) -> Iterator[None]:

@@ -11,6 +11,10 @@ it prints anything else, it counts, and a second run has the asserts back. The m
 is *killed* if that run fails, with whatever exception, and *survives* if the page is
 content with another output than the one it teaches.
 
+Only the lesson is changed: not the checks, from the first top-level ``assert`` of a
+cell to its end, and not the code of a cell that only draws. Where a check says
+something of an expression that the lesson shows, the change is made in both.
+
 At least 90 % of the mutants that count must be killed, on the whole and, unless only a
 sample is taken, on each page with five or more that count. Lines that differ from one
 run of the intact page to the next (a time, an address) are not compared. The value of
@@ -39,15 +43,18 @@ import time
 import traceback
 import types
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-if str(ROOT) not in sys.path:  # when this file is run by its path
-    sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs/_ext")]  # when this file is run by its path
 
+import lesson  # noqa: E402  # needs the path
+from lesson import Cell  # noqa: E402  # needs the path
+
+from snippets import explain  # noqa: E402  # needs the path
 from tests import forked_torchrun  # noqa: E402  # needs the path
 from tests.page_changes import Mutant, WithoutAsserts, mutants  # noqa: E402  # needs the path
 
@@ -110,6 +117,7 @@ def make_main(page: Page) -> dict[str, object]:
 def compiled(page: Page, mutant: Mutant | None, *, asserts: bool) -> types.CodeType:
     """Compile a page with a change, with or without its asserts."""
     if mutant:
+        mutant.put_in_repetitions(page.check_below(mutant.statement.lineno))
         mutant.put(mutant.new)
     if not asserts:  # first, because an assert may end a cell
         WithoutAsserts().visit(page.tree)
@@ -140,6 +148,15 @@ def redirect(folder: Path) -> None:
     os.chdir(folder)
 
 
+@contextmanager
+def show_any_error(*parts: str) -> Iterator[None]:
+    """Stand for `show_error` in a run without checks: whatever comes is printed."""
+    try:
+        yield
+    except Exception as error:
+        print(type(error).__name__, error)
+
+
 def child(page: Page, mutant: Mutant | None, asserts: bool, folder: Path) -> None:
     """Run a page in this process, which ends here."""
     status = NOT_STARTED
@@ -149,6 +166,8 @@ def child(page: Page, mutant: Mutant | None, asserts: bool, folder: Path) -> Non
         signal.setitimer(signal.ITIMER_REAL, page.limit)  # its signal ends a process
         redirect(folder)
         code, names = compiled(page, mutant, asserts=asserts), make_main(page)
+        if not asserts:
+            explain.show_error = show_any_error
         if page.launches:
             subprocess.Popen = forked_torchrun.start  # type: ignore[assignment,misc]
         status = 1
@@ -225,6 +244,7 @@ class Page:
     path: Path
     source: str
     tree: ast.Module
+    cells: list[Cell]
     limit: float  # seconds for one run
     broken: str = ""  # why the page itself cannot be judged
     counted: int = 0
@@ -242,6 +262,21 @@ class Page:
     def killed(self) -> int:
         """How many of the mutants that count made the page fail."""
         return self.counted - len(self.survivors)
+
+    def behind_the_lesson(self) -> set[int]:
+        """Return the lines that are no lesson: checks, and code that only draws."""
+        lines: set[int] = set()
+        for cell in self.cells:
+            lines.update(cell.check_lines)
+            if cell.is_picture:
+                lines.update(range(cell.code_line, cell.check_lines.start))
+        return lines
+
+    def check_below(self, line: int) -> list[ast.stmt]:
+        """Return the statements of the check that belongs to a line of a lesson."""
+        checks = [c.check_lines for c in self.cells if c.code_line <= line]
+        lines = checks[-1] if checks else range(0)
+        return [node for node in self.tree.body if node.lineno in lines]
 
     def name(self) -> str:
         """Return the path, from the root of the project where it lies there."""
@@ -334,8 +369,10 @@ def judge(page: Page, chosen: Sequence[Mutant], jobs: int) -> None:
 def check(path: Path, options: argparse.Namespace) -> Page:
     """Judge one page by all of its mutants or by a sample of them."""
     source = path.read_text("utf-8")
-    page = Page(path.resolve(), source, ast.parse(source), options.limit)
-    chosen = list(mutants(page.tree))
+    cells = lesson.Page(path).cells
+    page = Page(path.resolve(), source, ast.parse(source), cells, options.limit)
+    behind = page.behind_the_lesson()
+    chosen = [m for m in mutants(page.tree) if m.statement.lineno not in behind]
     if options.sample is not None and options.sample < len(chosen):
         # Seeded by the page too, so that no page changes the sample of another.
         draw = random.Random(f"{options.seed} {page.name()}")

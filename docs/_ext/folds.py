@@ -1,12 +1,14 @@
 """Put the lesson of each cell in front, and fold what stands behind it.
 
-Sphinx-Gallery writes a cell as its code and what the code printed and drew. This divides
-the code (see `lesson`): the lesson stays, the check becomes a fold below the output. A
-cell that only draws shows its picture, its code folded. Solution and checks of an
-exercise go into the exercise. What ``show_error`` printed is set off as an error.
+Sphinx-Gallery writes a cell as its code and what the code printed and drew. This
+divides the code (see `lesson`): the lesson stays, the check becomes a fold below the
+output. A cell that only draws shows its picture, its code folded. Solution and checks
+of an exercise go into the exercise. What ``show_error`` printed is set off as an error.
 
-A fold is Sphinx's own collapsible admonition, which is a ``<details>`` in HTML: it opens
-without JavaScript, and its code is no part of the search.
+A fold is Sphinx's own collapsible admonition, which is a ``<details>`` in HTML: it
+opens without JavaScript. (sphinx-togglebutton, and with it sphinx-exercise, needs
+JavaScript; sphinx-design would do the same as Sphinx itself.) Its code is no part of
+the search.
 """
 
 from collections.abc import Iterator
@@ -28,7 +30,9 @@ def fold(title: str, *content: nodes.Node, kind: str) -> nodes.admonition:
     """Return a closed fold with a title."""
     classes = ["fold", kind]
     heading = nodes.title("", title)
-    return nodes.admonition("", heading, *content, classes=classes, collapsible="closed")
+    return nodes.admonition(
+        "", heading, *content, classes=classes, collapsible="closed"
+    )
 
 
 def code_fold(title: str, code: str, kind: str) -> nodes.admonition:
@@ -97,7 +101,9 @@ def rearrange(block: nodes.literal_block) -> None:
     prose = list(prose_before(block))
     exercise = next((n for n in prose if "exercise" in n.get("classes", ())), None)
     lesson, check = split_check(block.astext(), exercise=exercise is not None)
-    shown: list[nodes.Node] = [part for node in outputs for part in set_off_errors(node)]
+    shown: list[nodes.Node] = [
+        part for node in outputs for part in set_off_errors(node)
+    ]
     if exercise is not None:
         shown.insert(0, code_fold("Solution", lesson, "solution"))
     elif any(n.astext() == "fold: picture" for n in prose):

@@ -1,8 +1,8 @@
 """A page of the gallery, taken apart: prose, lesson, check, exercises.
 
-What a reader sees of a code cell is its *lesson*. From its first top-level ``assert`` to
-its end stands its *check*. In the cell of an exercise, the functions and classes are the
-*solution*, and what follows them is the check of an answer.
+What a reader sees of a code cell is its *lesson*. From its first top-level ``assert``
+to its end stands its *check*. In the cell of an exercise, the functions and classes are
+the *solution*, and what follows them is the check of an answer.
 
 The site, the notebooks, the practice files and the tests all divide pages here.
 """
@@ -21,19 +21,22 @@ EXERCISE = re.compile(r"^\.\. exercise:: (.+)$", re.MULTILINE)
 PICTURE = re.compile(r"^\.\. fold: picture$", re.MULTILINE)
 
 
+def check_start(code: str, *, exercise: bool = False) -> int:
+    """Return how many lines of a code cell come before its check."""
+    lines = code.splitlines()
+    for node in ast.parse(code).body:
+        is_solution = isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if not is_solution if exercise else isinstance(node, ast.Assert):
+            start = node.lineno - 1
+            while start and lines[start - 1].startswith("#"):  # says what is checked
+                start -= 1
+            return start
+    return len(lines)
+
+
 def split_check(code: str, *, exercise: bool = False) -> tuple[str, str]:
     """Return the lesson of a code cell, or its solution, and the check below it."""
-    kept = (ast.FunctionDef, ast.ClassDef)
-    for node in ast.parse(code).body:
-        starts = not isinstance(node, kept) if exercise else isinstance(node, ast.Assert)
-        if starts:
-            break
-    else:
-        return code.strip("\n"), ""
-    lines = code.splitlines()
-    start = node.lineno - 1
-    while start and lines[start - 1].startswith("#"):  # a comment on what is checked
-        start -= 1
+    lines, start = code.splitlines(), check_start(code, exercise=exercise)
     return "\n".join(lines[:start]).strip("\n"), "\n".join(lines[start:]).strip("\n")
 
 
@@ -49,6 +52,8 @@ class Cell:
     line: int
     prose: str
     code: str
+    code_line: int
+    """The number of the line where the code begins, in the file."""
 
     @property
     def exercise(self) -> str | None:
@@ -75,6 +80,13 @@ class Cell:
     def check(self) -> str:
         """The code that proves the cell, or an answer to its exercise."""
         return self.parts[1]
+
+    @property
+    def check_lines(self) -> range:
+        """The numbers of the lines of the check, in the file."""
+        before = check_start(self.code, exercise=self.exercise is not None)
+        whole = len(self.code.splitlines())
+        return range(self.code_line + before, self.code_line + whole)
 
     @property
     def lesson_lines(self) -> list[str]:
@@ -126,13 +138,13 @@ def _split(source: str) -> list[Cell]:
     starts = [i for i, text in enumerate(lines) if text.startswith("# %%")]
     docstring_end = ast.parse(source).body[0].end_lineno or 0
     ends = [*starts, len(lines)]
-    cells = [Cell(1, "", "\n".join(lines[docstring_end : ends[0]]))]
+    cells = [Cell(1, "", "\n".join(lines[docstring_end : ends[0]]), docstring_end + 1)]
     for start, end in zip(starts, ends[1:], strict=True):
         code = start + 1
         while code < end and lines[code].startswith("#"):
             code += 1
         prose = "\n".join(text[2:] for text in lines[start + 1 : code])
-        cells.append(Cell(start + 1, prose, "\n".join(lines[code:end])))
+        cells.append(Cell(start + 1, prose, "\n".join(lines[code:end]), code + 1))
     return cells
 
 

@@ -18,6 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
+
 # %%
 # Gradients add up
 # ----------------
@@ -237,7 +239,7 @@ ax.plot(forgotten, label="without")
 ax.plot(momentum_one, ".", color="C1", label="momentum=1")
 ax.set(xlabel="step", ylabel="loss")
 fig.legend(loc="outside upper center", ncols=3)
-plt.show()
+show_pictures()
 
 assert points.shape == targets.shape and 0.004 < end < 0.016
 assert 0.85 < comeback < 1.1 and cleared[0] == forgotten[0]

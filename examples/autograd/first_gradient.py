@@ -16,6 +16,8 @@ agree, and use it to walk downhill, as training does. You will also know what
 import matplotlib.pyplot as plt
 import torch
 
+from snippets.drawing import show_pictures
+
 # %%
 # A slope that you can see
 # ------------------------
@@ -44,7 +46,7 @@ ax.plot(5, 75, "o", color="C1")
 ax.text(6.15, 84, "1 right, 30 up")
 ax.set(xlabel="x", ylabel="y")
 ax.legend()
-plt.show()
+show_pictures()
 
 assert f(5) == 75 and (f(line) >= tangent).all()
 assert torch.argmin(f(line) - tangent) == 50 and line[50] == 5
@@ -154,7 +156,7 @@ fig, ax = plt.subplots(figsize=(5.6, 2.8), layout="constrained")
 ax.plot(line - 2, f(line - 2))
 ax.plot(places, [f(place) for place in places], "o--")
 ax.set(xlabel="x", ylabel="y")
-plt.show()
+show_pictures()
 
 assert [round(place, 3) for place in places] == [5, 2, 0.8, 0.32, 0.128]
 assert f(places[-1]) < 0.05 < f(places[0])
@@ -263,7 +265,7 @@ slopes = torch.func.vmap(df)(line)
 ax.plot(line, slopes)
 ax.plot([5, 2], found, "o")
 ax.set(xlabel="x", ylabel="slope of 3x² at x")
-plt.show()
+show_pictures()
 
 assert found == (30, 12)
 assert torch.equal(slopes, 6 * line)

@@ -17,6 +17,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from snippets.drawing import show_pictures
+
 # %%
 # Whole numbers have no slope
 # ---------------------------
@@ -143,7 +145,7 @@ for label, curve in curves.items():
 ax.axhline(0, color="gray", linewidth=0.8)
 ax.set(xlabel="x")
 fig.legend(loc="outside upper center", ncols=3)
-plt.show()
+show_pictures()
 
 assert torch.allclose(slope, -x * hill, atol=1e-6)
 assert torch.allclose(bend, (x**2 - 1) * hill, atol=1e-6)

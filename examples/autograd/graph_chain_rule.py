@@ -18,7 +18,7 @@ import warnings
 import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import PALETTE, draw_graph
+from snippets.drawing import PALETTE, draw_graph, show_pictures
 
 # %%
 # What PyTorch remembers
@@ -73,7 +73,7 @@ assert x.grad_fn is None and w1.grad_fn is None
 
 names = {"w1": w1, "w2": w2, "z": z, "h": h, "out": out, "loss": loss}
 ax = draw_graph(loss, names=names)
-plt.show()
+show_pictures()
 
 assert len(ax.texts) == len(lines) == 7
 
@@ -129,7 +129,7 @@ for k, factor in enumerate(("× x", "× 1", "× w2", "× 4")):
     ax.text(k + 0.5, 1, "→", **middle)
 ax.set(xlim=(-0.4, 4.4), ylim=(-0.5, 1.5))
 ax.set_axis_off()
-plt.show()
+show_pictures()
 
 assert slopes == [24, 8, 8, 4, 1]
 
@@ -145,7 +145,7 @@ assert slopes == [24, 8, 8, 4, 1]
 a = torch.tensor(3.0, requires_grad=True)
 total = a * a + a
 draw_graph(total, names={"a": a, "total": total})
-plt.show()
+show_pictures()
 
 total.backward()
 print(a.grad)
@@ -176,7 +176,7 @@ X = torch.tensor([[1.0, -2.0], [3.0, 0.5]], requires_grad=True)
 Y = X**2
 z = Y.sum()
 draw_graph(z, names={"X": X, "Y": Y, "z": z})
-plt.show()
+show_pictures()
 
 Y.retain_grad()  # keep the slope in between, see below
 z.backward()
@@ -205,7 +205,7 @@ layer = torch.nn.Linear(4, 2)
 batch = layer(torch.ones(3, 4))
 sample = layer(torch.ones(4))
 draw_graph(batch, names={**dict(layer.named_parameters()), "batch": batch})
-plt.show()
+show_pictures()
 
 same = type(batch.grad_fn) is type(sample.grad_fn)
 print("same operation for a batch and a sample:", same)

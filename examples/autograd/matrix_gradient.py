@@ -16,12 +16,11 @@ result with many numbers.
 
 import warnings
 
-import matplotlib.pyplot as plt
 import torch
 from torch.autograd import gradcheck
 from torch.autograd.functional import jacobian
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 
 # %%
 # One number from a matrix
@@ -81,7 +80,7 @@ slope = ((nudged**2).sum() - z.detach()) / 0.001
 print(f"slope at -1: {slope:.2f}")
 
 draw_tensors({"X": X, "X²": X**2, "∂z / ∂X": X.grad})
-plt.show()
+show_pictures()
 
 assert torch.isclose(slope, X.grad[1, 0], atol=0.002)
 
@@ -196,7 +195,7 @@ colors = [rows, rows.expand(3, 2), rows.expand(3, 2), torch.tensor([[4, 4]])]
 weighted = v[:, None] * table
 parts = {"v": v[:, None], "Jacobian": table, "v · rows": weighted}
 draw_tensors({**parts, "x.grad": x.grad[None]}, groups=colors)
-plt.show()
+show_pictures()
 
 assert x.grad.tolist() == [1 * 4 + 2 * 5 + 3 * 0, 1 * 0 + 2 * 2 + 3 * 3]
 assert torch.equal(weighted.sum(0), v @ table)

@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from snippets.drawing import show_pictures
 from snippets.fine_tuning import freeze, param_groups, replace_head
 from snippets.training import accuracy
 
@@ -56,7 +57,7 @@ fig, axes = plt.subplots(2, 5, figsize=(5, 2.1), layout="constrained")
 for ax, sheet in zip(axes.flat, place(images[:10]), strict=True):
     ax.imshow(sheet[0].numpy(), cmap="gray")
     ax.axis("off")
-plt.show()
+show_pictures()
 
 assert old.sum() == 901 and (~old).sum() == 896
 assert digits.target[:10].tolist() == list(range(10))
@@ -202,7 +203,7 @@ ax.set(xscale="log", xlabel="labels a class", ylabel="accuracy in %")
 ax.set_xticks(COUNTS, COUNTS)
 ax.minorticks_off()
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 usual = [[32, 61, 85], [40, 57, 62], [41, 63, 77], [37, 67, 84], [39, 62, 73]]
 means = torch.stack([100 * last.mean(1) for last in end.values()])
@@ -247,7 +248,7 @@ ax.set(xscale="log", xlabel="million multiply-adds", ylabel="accuracy in %")
 ax.set_xticks((20, 50, 100, 200, 400), (20, 50, 100, 200, 400))
 ax.minorticks_off()
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 middle = {way: run[1].mean(0) for way, run in runs.items()}
 assert middle["last block"][1] > 0.5 and middle["head"][3] < 0.61

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torchvision import models
 
 from snippets.devices import best_device
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.fine_tuning import (
     fine_tune,
     freeze,
@@ -240,7 +240,7 @@ for ax, corner, count in zip(axes, CORNERS, counts, strict=True):
     ax.set(xticks=[], yticks=[0.45, 1.45], yticklabels=["body", "head"])
     assert corner == ("pretrained" if kept else "random", corner[1])
     assert corner[1] == ("frozen" if hatch else "free")
-plt.show()
+show_pictures()
 
 # %%
 # Each takes 40 steps that see all 15 labels, with each of the five seeds.
@@ -285,7 +285,7 @@ for corner, run in runs.items():
 ax.set(xlabel="step", ylabel="accuracy in %", xscale="log")
 ax.set_xticks(MOMENTS, MOMENTS)
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 assert all(run[:, 0].mean() < run[:, -1].mean() for run in runs.values())
 

@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
 from snippets.fine_tuning import freeze, param_groups, unfreeze
 from snippets.training import accuracy
 
@@ -150,7 +151,7 @@ for name, line in {"freeze": still, "requires_grad_": drifting}.items():
 ax.set(xlabel="steps of the new head", ylabel="old digits known in %")
 ax.set_ylim(0, 105)
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 assert torch.equal(model[:3](old_x), base[:3](old_x))
 assert still == [known] * 40 and len(drifting) == 40
@@ -220,7 +221,7 @@ for name, solid in zeros.items():
 ax.axvline(5, color="#8a8f98", linewidth=1)
 ax.set(xlabel="step", ylabel="weight")
 fig.legend(loc="outside right upper", title="dashed: None", fontsize=10)
-plt.show()
+show_pictures()
 
 assert all(zeros[name][:5] == nones[name][:5] for name in makers)
 
@@ -323,7 +324,7 @@ axes[1].barh(parts + 0.2, [100 * part for part in decay], 0.36)
 axes[0].set(xscale="log", xlabel="rate", yticks=parts, yticklabels=names)
 axes[1].set(xlabel="moved in %", yticks=[])
 fig.legend(loc="outside upper center", ncols=2, fontsize=10)
-plt.show()
+show_pictures()
 
 assert len(same) == len(decay) == len(rates) == len(names)
 

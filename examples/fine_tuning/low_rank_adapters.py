@@ -23,7 +23,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 from snippets.training import accuracy
 
 # %%
@@ -43,7 +43,7 @@ b = torch.tensor([[1.0], [-2.0], [0.0], [3.0]])
 a = torch.tensor([[2.0, 0.0, 1.0, -1.0, 3.0, 1.0]])
 change = b @ a  # (4, 1) @ (1, 6) -> (4, 6)
 draw_tensors({"B": b, "A": a, "B @ A": change})
-plt.show()
+show_pictures()
 
 assert change.shape == (4, 6) and b.numel() + a.numel() == 10
 assert torch.linalg.matrix_rank(change) == 1
@@ -258,7 +258,7 @@ ax.set(xscale="log", xlabel="numbers that learn", ylabel="accuracy in %")
 ax.set_xticks((330, 660, 1320, 8970), (330, 660, 1320, 8970))
 ax.minorticks_off()
 ax.legend(loc="lower right", fontsize=10)
-plt.show()
+show_pictures()
 
 usual = torch.tensor([93.6, 83.1, 85.8, 90.1, 92.6])
 assert (means - usual).abs().max() < 2 and means[3] > means[1] + 4

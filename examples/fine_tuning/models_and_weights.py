@@ -25,7 +25,7 @@ from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 from torchvision.transforms.v2 import functional as transform
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 
 # %%
 # A list of names
@@ -123,7 +123,7 @@ for name in ("alexnet", "squeezenet1_1", "vgg16", "resnet18", "vit_h_14"):
     ax.annotate(name, found[name], (5, -12), textcoords="offset points")
 ax.set(xscale="log", xlabel="million parameters", ylabel="right, in %")
 ax.set(xlim=(0.9, 2500), ylim=(53, 91))
-plt.show()
+show_pictures()
 
 assert found["alexnet"] == (61.10084, 56.522)
 assert found["squeezenet1_1"] == (1.235496, 58.178)
@@ -257,7 +257,7 @@ for window in (2, 3):
     groups += [rows.repeat_interleave(window, 1), corners]
     assert torch.equal(pooled, F.avg_pool2d(values[None], window)[0])
 draw_tensors(tensors, groups=groups)
-plt.show()
+show_pictures()
 
 below_head = nn.Sequential(*list(another.children())[:-2])  # of resnet18
 maps = [below_head(torch.zeros(1, 3, n, n)).shape for n in (224, 320)]

@@ -26,7 +26,7 @@ from torch.autograd import Variable
 from torch.nn import functional as F
 from torchvision import models, transforms
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # Names that never were
@@ -164,7 +164,7 @@ for part, (across, up) in places.items():
     ax.text(across, up, name, ha="center", va="center", bbox=box, c="#1a1a1a")
 ax.axis([-0.2, 3, -0.4, 2.4])
 ax.axis("off")
-plt.show()
+show_pictures()
 
 assert len(children) == 2 and children == [inner, model[1]]
 assert len(modules) == 5 and set(modules) == set(places)

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import PALETTE, draw_tensors
+from snippets.drawing import PALETTE, draw_tensors, show_pictures
 from snippets.shapes import conv_output_size
 
 # %%
@@ -44,7 +44,7 @@ in_window, in_output = torch.zeros_like(image), torch.zeros_like(output)
 in_window[1:4, 2:5] = in_output[1, 2] = 1
 parts = {"image": image, "kernel": kernel, "output": output}
 draw_tensors(parts, groups=[in_window, None, in_output])
-plt.show()
+show_pictures()
 
 assert by_hand == output[1, 2] == 3 * (5 - 1)
 assert output.tolist() == [[0, 12, 12]] * 3
@@ -125,7 +125,7 @@ for ax, (name, value) in zip(axes.flat, cases.items(), strict=True):
     ax.axvspan(-0.5, 6.5, color=PALETTE[0], alpha=0.2)  # the image
     ax.set(xlim=(-1.7, 7.7), ylim=(6.7, -0.7), xticks=range(7), yticks=[])
     ax.set_title(f"{name} {value or ''} → {counts[name]}", fontsize=11)
-plt.show()
+show_pictures()
 
 assert counts == {"plain": 5, "stride": 3, "padding": 7, "dilation": 3}
 
@@ -239,7 +239,7 @@ def seen_by(layers):
 
 ways = {f"{layers} × (3 × 3)": seen_by(layers) for layers in (1, 2, 3)}
 draw_tensors(ways, groups=[(number > 0).int() for number in ways.values()])
-plt.show()
+show_pictures()
 
 widths = [int((number[3] > 0).sum()) for number in ways.values()]
 assert widths == [3, 5, 7]
@@ -274,7 +274,7 @@ colors = blocks.repeat_interleave(2, 0).repeat_interleave(2, 1)
 titles = "input", "MaxPool2d(2)", "stride=1"
 grids = dict(zip(titles, (numbers, pooled, trimmed), strict=True))
 draw_tensors(grids, groups=[colors, blocks, torch.full((3, 3), 4)])
-plt.show()
+show_pictures()
 
 assert pooled.tolist() == [[7, 8], [9, 6]]
 assert trimmed.tolist() == [[7, 8, 8], [9, 8, 8], [9, 4, 6]]

@@ -21,7 +21,7 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_sample_image
 from torchvision.transforms import v2
 
-from snippets.drawing import draw_tensor
+from snippets.drawing import draw_tensor, show_pictures
 
 # %%
 # A photograph is a table of whole numbers
@@ -77,7 +77,7 @@ axes[2].imshow(chw[0].numpy(), cmap="gray", interpolation="none")
 for ax, title in zip(axes, ("reshape", "permute", "chw[0], red"), strict=True):
     ax.set_title(title, fontsize=11)
     ax.axis("off")
-plt.show()
+show_pictures()
 
 assert wrong.shape == chw.shape == (3, 107, 160)
 assert torch.equal(chw[:, 50, 80], hwc[50, 80])  # the same pixel
@@ -165,7 +165,7 @@ fig, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
 axes[0].imshow(digits[0].numpy(), cmap="gray_r")
 axes[0].axis("off")
 draw_tensor(digits[0].int(), ax=axes[1])
-plt.show()
+show_pictures()
 
 assert digits.max() == 16 and untouched.shape == (1, 8, 8)
 assert blackest == (15, 15 / 16)
@@ -243,7 +243,7 @@ fig, axes = plt.subplots(2, 3, figsize=(6, 4), layout="constrained")
 for ax, view in zip(axes.flat, views, strict=True):
     ax.imshow(view.permute(1, 2, 0).numpy(), interpolation="none")
     ax.axis("off")
-plt.show()
+show_pictures()
 
 assert views.shape == (6, 3, 64, 64) and torch.equal(views, again)
 assert not torch.equal(views[0], views[1])

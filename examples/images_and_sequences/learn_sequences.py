@@ -25,7 +25,7 @@ from torch.nn.utils.rnn import (
     pad_sequence,
 )
 
-from snippets.drawing import draw_tensor
+from snippets.drawing import draw_tensor, show_pictures
 
 # %%
 # A task: do the brackets match?
@@ -102,7 +102,7 @@ else:
 tokens = pad_sequence(rows, batch_first=True)  # (3, 8)
 lengths = torch.tensor([len(row) for row in rows])
 draw_tensor(tokens, groups=tokens, title="( is 1, ) is 2, padding is 0")
-plt.show()
+show_pictures()
 
 assert lengths.tolist() == [6, 2, 8] and tokens.shape == (3, 8)
 assert tokens[1].tolist() == [1, 2, 0, 0, 0, 0, 0, 0]
@@ -310,7 +310,7 @@ ax.plot(range(1, 9), wrong, "s-", label="last column")
 ax.axhline(0.5, color="#8a8f98", linestyle="--", label="guessing")
 ax.set(xlabel="epoch", ylabel="accuracy on unseen", ylim=(0.4, 1.03))
 ax.legend(loc=(0.7, 0.5), fontsize=10)
-plt.show()
+show_pictures()
 
 assert at_the_end == f"{right[7]:.1%}" and len(right) == 8
 assert right[-1] > 0.95 and min(right) > max(wrong)

@@ -16,7 +16,7 @@ return, and avoid the mix-up that raises no error.
 import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # Batch and time are easily mixed up
@@ -117,7 +117,7 @@ for x, y, text in ((-0.9, 0, "input"), (-0.9, 2, "output"), (5, 0.4, "h_n")):
 last = ax.text(5, 1, f"{h_n.item():.2f}", color="#1a1a1a", bbox=box, **middle)
 ax.set(xlim=(-1.3, 5.4), ylim=(-0.3, 2.3))
 ax.set_axis_off()
-plt.show()
+show_pictures()
 
 assert last.get_text() == heard[-1] == "0.25"
 

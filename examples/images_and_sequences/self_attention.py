@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch.nn import functional as F
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 
 # %%
 # Queries, keys and values
@@ -104,7 +104,7 @@ output, right = attention(batch, batch, batch, attn_mask=~keep)
 grids = {"attn_mask=keep": wrong[0], "attn_mask=~keep": right[0]}
 looks = [(grid > 0).int() for grid in grids.values()]
 draw_tensors(grids, groups=looks)
-plt.show()
+show_pictures()
 
 assert torch.equal(looks[0][:-1] > 0, ~keep[:-1])
 assert torch.equal(looks[1] > 0, keep) and wrong[0, -1].isnan().all()
@@ -268,7 +268,7 @@ fig, ax = plt.subplots(figsize=(4.2, 3.4), layout="constrained")
 image = ax.imshow(weights[0].numpy(), cmap="Blues", vmin=0, vmax=1)
 fig.colorbar(image, label="weight")
 ax.set(xlabel="step that is asked", ylabel="step that asks")
-plt.show()
+show_pictures()
 
 assert torch.equal(looked_at[3:], torch.arange(9))
 assert weights[0, 3:].amax(dim=1).min() > 0.7

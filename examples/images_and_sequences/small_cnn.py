@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from snippets.devices import best_device
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.shapes import conv_output_size, trace_shapes
 
 # %%
@@ -132,7 +132,7 @@ for place, (title, shape) in enumerate(zip(titles, steps, strict=True)):
     ax.text(x, 8, " × ".join(map(str, sizes)), ha="center")
 ax.axis([-5, 56, 8.5, -9])
 ax.axis("off")
-plt.show()
+show_pictures()
 
 assert numbers == [64, 1024, 256, 96, 96, 10]
 
@@ -295,7 +295,7 @@ for ax, image, answer in shown:
     ax.imshow(image[0].numpy(), cmap="gray")
     ax.set_title(answer, fontsize=11)
     ax.axis("off")
-plt.show()
+show_pictures()
 
 right = (answers == labels[test])[:10].sum().item()
 assert right >= 7

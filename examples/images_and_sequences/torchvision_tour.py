@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits, load_sample_image
 from torchvision import datasets, models, ops, tv_tensors, utils
 from torchvision.transforms import v2
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # A dataset without a download
@@ -82,7 +82,7 @@ print(tuple(batch.shape), "->", tuple(grid.shape))
 fig, ax = plt.subplots(figsize=(6, 1.7), layout="constrained")
 ax.imshow(grid.permute(1, 2, 0).numpy())
 ax.axis("off")
-plt.show()
+show_pictures()
 
 assert batch.shape == (16, 1, 8, 8)
 assert grid.shape == (3, 2 * (8 + 1) + 1, 8 * (8 + 1) + 1)
@@ -160,7 +160,7 @@ for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
     ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="none")
     ax.set_title(title, fontsize=11)
     ax.axis("off")
-plt.show()
+show_pictures()
 
 assert [tuple(p.shape) for p in pictures.values()] == [(3, 107, 110)] * 3
 
@@ -214,7 +214,7 @@ for box, score, color in zip(found.tolist(), scores, PALETTE, strict=False):
     ax.fill(x, [top, top, bottom, bottom], color, alpha=0.7, ec="#6b7280")
     ax.text(left + 0.2, top + 0.9, f"{score:.1f}", color="#1a1a1a")
 ax.axis([-0.5, 16.5, 9.5, -0.5])
-plt.show()
+show_pictures()
 
 shared, together = 7 * 7, 8 * 8 + 8 * 8 - 7 * 7
 assert torch.isclose(first_two, torch.tensor(shared / together))

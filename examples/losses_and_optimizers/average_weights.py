@@ -27,6 +27,7 @@ from torch.optim.swa_utils import (
 )
 
 from snippets.averaging import ExponentialMovingAverage
+from snippets.drawing import show_pictures
 
 # %%
 # An average that follows
@@ -159,7 +160,7 @@ ax.plot(last, linewidth=0.8, label="last weights")
 ax.plot(average, linewidth=2.5, label="average of the weights")
 ax.set(xlabel="step", ylabel="loss on new digits", ylim=(0, 0.8))
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 late = torch.tensor([last[-200:], average[-200:]])  # (2, 200)
 mean, worst = late.mean(dim=1).tolist(), late.amax(dim=1).tolist()
@@ -267,7 +268,7 @@ for name, losses in curves.items():
 ax.set(xlabel="epoch", ylabel="loss on new digits", ylim=(0, 0.5))
 ax.set_xticks(range(0, 21, 5))
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 final = {name: sum(losses[-5:]) / 5 for name, losses in curves.items()}
 print("last 5 epochs:", {name: f"{loss:.2f}" for name, loss in final.items()})

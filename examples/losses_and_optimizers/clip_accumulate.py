@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from snippets.drawing import show_pictures
 from snippets.training import train_epoch
 
 # %%
@@ -165,7 +166,7 @@ for place, (name, arrow) in enumerate(arrows.items()):
     ax.arrow(0, 0, *arrow.tolist(), label=name, **look)
 ax.set(aspect="equal", xlabel="first number", ylabel="second number")
 ax.legend(fontsize=10, frameon=False)
-plt.show()
+show_pictures()
 
 slopes = [(up / right).item() for right, up in arrows.values()]
 assert slopes == [0.25, 0.25, 1]
@@ -272,7 +273,7 @@ way = {"arrowstyle": "<-", "color": "#8a8f98"}  # the head is at the text
 text = "without clipping,\nto -1104"
 ax.annotate(text, (1.3, 35700), (0.86, 33000), arrowprops=way)
 ax.set(xlabel="weight", ylabel="loss", ylim=(-1500, 4e4))
-plt.show()
+show_pictures()
 
 steps = [clipped[k] - clipped[k + 1] for k in range(40)]
 assert max(steps) < 0.01 + 1e-6

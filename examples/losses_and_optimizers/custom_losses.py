@@ -19,6 +19,8 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
+
 # %%
 # A loss is a function
 # --------------------
@@ -66,7 +68,7 @@ for quantile, curve in curves.items():
     ax.plot(error, curve, label=quantile)
 ax.set(xlabel="prediction minus target", ylabel="loss")
 ax.legend(title="quantile", frameon=False)
-plt.show()
+show_pictures()
 
 ends = torch.tensor([[curve[0], curve[-1]] for curve in curves.values()])
 assert torch.allclose(ends, torch.tensor([[9.0, 1.0], [5.0, 5.0]]))
@@ -244,7 +246,7 @@ labels = ["quantile 0.1", "quantile 0.9"]
 ax.plot(line, model(line).detach(), label=labels, linewidth=2)
 ax.set(xlabel="distance", ylabel="hours")
 ax.legend(frameon=False)
-plt.show()
+show_pictures()
 
 # Of a bell curve, 0.8 lie within 1.28 of the middle, here 1 + 2 * distance.
 exact = torch.tensor([[1.0, 1.0], [3 - 1.28, 3 + 1.28]])

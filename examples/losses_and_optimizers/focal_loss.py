@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from snippets import losses
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 
 # %%
 # The probability of the right class
@@ -68,7 +68,7 @@ parts = {
     "picked": picked[0, 0],
 }
 draw_tensors(parts, groups=[classes, labels[0], labels[0]])
-plt.show()
+show_pictures()
 
 assert picked[0, 0].tolist() == [
     [probabilities[0, c, 0, i].item() for i, c in enumerate([0, 1, 1])]
@@ -143,7 +143,7 @@ for gamma, curve in curves.items():
     ax.plot(p, curve, label=gamma)
 ax.set(xlabel="probability of the right class", ylabel="loss", ylim=(-0.1, 4))
 ax.legend(title="gamma", frameon=False)
-plt.show()
+show_pictures()
 
 left_over = curves[2] / curves[0]
 assert torch.isclose(p[89], torch.tensor(0.9))
@@ -209,7 +209,7 @@ for label in 0, 1:
     ax.scatter(*test_x[:1000][test_y[:1000] == label].T, s=6, label=label)
 ax.set(xlabel="first input", ylabel="second input")
 ax.legend(title="class", bbox_to_anchor=(1, 1), frameon=False, markerscale=2)
-plt.show()
+show_pictures()
 
 assert len(test_x) == 50_000 and abs(test_y.float().mean() - RATE) < 0.002
 assert abs(exact(test_x).mean() - RATE) < 0.002
@@ -318,7 +318,7 @@ for name, fits in models.items():
 ax.plot([0, 1], [0, 1], "--", color="gray")
 ax.set(xlabel="exact probability", ylabel="predicted probability")
 ax.legend(frameon=False)
-plt.show()
+show_pictures()
 
 low, high = true_p < 0.3, true_p > 0.7
 assert (drawn["cross entropy"] - true_p).abs().max() < 0.06

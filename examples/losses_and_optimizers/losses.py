@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
+
 # %%
 # Numbers: mean squared error
 # ---------------------------
@@ -119,7 +121,7 @@ for (name, x), cost in zip(marks.items(), costs, strict=True):
     side = "right" if x > 0.5 else "left"
     ax.text(x + 0.02, cost + 0.2, f"{name}: {cost:.2f}", ha=side)
 ax.set(xlabel="probability of the right class", ylabel="loss", xlim=(0, 1.02))
-plt.show()
+show_pictures()
 
 assert torch.isclose(F.cross_entropy(torch.zeros(1, 3), label), costs[1])
 assert costs[0] > 3.9 and torch.isclose(costs[2], cross_entropy, atol=1e-4)
@@ -163,7 +165,7 @@ for name, given in ("logits", rows), ("probabilities", rows.softmax(dim=1)):
     slopes[name] = torch.autograd.grad(y.sum(), x, retain_graph=True)[0]
 ax.set(xlabel="score of the right class, others 0", ylabel="loss")
 ax.legend(title="given to the loss", frameon=False)
-plt.show()
+show_pictures()
 
 assert slopes["logits"][0] < -0.99 and slopes["probabilities"][0] > -0.001
 

@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from snippets.devices import best_device
+from snippets.drawing import show_pictures
 
 # %%
 # Two ways to spend 16 bits
@@ -215,7 +216,7 @@ ax.axvspan(-12, torch.tensor(2.0**-25).log10(), color="gray", alpha=0.3)
 ax.axvline(torch.tensor(65504.0).log10(), color="gray", linestyle="--")
 ax.set(xlabel="power of ten", ylabel="gradients", xlim=(-12, 10))
 ax.legend(frameon=False, loc="upper right")
-plt.show()
+show_pictures()
 
 assert 0.3 < zeros["unscaled"] < 0.4 and zeros["scaled"] < 0.001
 assert (both["scaled"].half().isfinite()).all()

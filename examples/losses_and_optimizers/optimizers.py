@@ -18,6 +18,8 @@ import copy
 import matplotlib.pyplot as plt
 import torch
 
+from snippets.drawing import show_pictures
+
 # %%
 # One line to swap
 # ----------------
@@ -248,7 +250,7 @@ for ax, runner, k in zip(axes.flat, runners, table.argmin(dim=1), strict=True):
     ax.set_title(f"{runner}, {rates[k]}")
 fig.supxlabel("x")
 fig.supylabel("y")
-plt.show()
+show_pictures()
 
 best = table.min(dim=1).values
 assert best.argsort().tolist() == [5, 4, 1, 3, 0, 2]  # LBFGS, Adam, momentum

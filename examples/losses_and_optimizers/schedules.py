@@ -20,6 +20,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch.optim import lr_scheduler
 
+from snippets.drawing import show_pictures
 from snippets.schedules import warmup_cosine
 
 # %%
@@ -142,7 +143,7 @@ for name, distances in runs.items():
     ax.semilogy(distances, label=name)
 ax.set(xlabel="step", ylabel="distance")
 ax.legend(title="rate", fontsize=10, frameon=False)
-plt.show()
+show_pictures()
 
 middle = {name: run[40] for name, run in runs.items()}
 assert middle["0.5"] < 0.6 and middle["0.5, scheduled"] < 0.6
@@ -202,7 +203,7 @@ for name, rates in curves.items():
     ax.plot(rates, label=name)
 ax.set(xlabel="step", ylabel="learning rate")
 ax.legend(fontsize=10, frameon=False)
-plt.show()
+show_pictures()
 
 assert sorted(set(curves["step"])) == [0.0125, 0.025, 0.05, 0.1]
 assert max(curves["one cycle"]) == curves["one cycle"][29] > 0.0999

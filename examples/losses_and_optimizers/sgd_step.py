@@ -17,6 +17,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
+
 # %%
 # The rule
 # --------
@@ -168,7 +170,7 @@ left.set(xlabel="x", ylabel="y")
 left.legend(fontsize=10, frameon=False)
 right.plot(losses)
 right.set(xlabel="step", ylabel="loss", ylim=0)
-plt.show()
+show_pictures()
 
 columns = torch.cat([x, torch.ones(40, 1)], dim=1)
 best = torch.linalg.lstsq(columns, y).solution.flatten()
@@ -204,7 +206,7 @@ for ax, lr in zip(axes, (0.1, 0.9, 1.05), strict=True):
     ax.set(title=f"lr={lr}", xlabel="w", xticks=(-2, 0, 2))
 print("after eight steps:", ends)
 axes[0].set_ylabel("loss")
-plt.show()
+show_pictures()
 
 assert ends == [round(f**8, 2) for f in (0.8, -0.8, -1.1)]
 assert abs(ends[0]) == abs(ends[1]) < 1 < abs(ends[2])
@@ -287,7 +289,7 @@ for name, curve in curves.items():
     ax.semilogy(curve, label=name)
 ax.set(xlabel="step", ylabel="loss")
 ax.legend(title="momentum", fontsize=10, frameon=False)
-plt.show()
+show_pictures()
 
 none, good, much, nesterov = (curve[-1] for curve in curves.values())
 assert much > 1 > none > 0.1 > 1e-4 > good > 10 * nesterov

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snippets.drawing import PALETTE, draw_tensors
+from snippets.drawing import PALETTE, draw_tensors, show_pictures
 
 # %%
 # Two linear layers are one
@@ -106,7 +106,7 @@ for ax, model in zip(axes, (straight, bent), strict=True):
     ax.set(aspect="equal", xticks=(), yticks=())
 axes[0].set_title("linear, linear")
 axes[1].set_title("linear, ReLU, linear")
-plt.show()
+show_pictures()
 
 corners, center = torch.tensor([[1.4, 1.4], [-1.4, -1.4]]), torch.zeros(1, 2)
 assert (bent(corners) > 0).all() and bent(center) < 0
@@ -136,7 +136,7 @@ for ax, function in zip(axes.flat, functions, strict=True):
     ends[name] = [round(number, 2) for number in slope.tolist()[::30]]
     ax.set(title=name, xlabel="input")
 axes[0, 0].legend()
-plt.show()
+show_pictures()
 print(*ends.items(), sep="\n")
 
 assert ends["sigmoid"] == [0.05, 0.25, 0.05]
@@ -171,7 +171,7 @@ draw_tensors(
     {"scores": scores, "dim=1": by_class, "dim=0, wrong": by_sample},
     groups=[rows, rows, columns],
 )
-plt.show()
+show_pictures()
 
 assert torch.allclose(by_class.sum(dim=1), torch.ones(2))
 assert torch.allclose(by_sample.sum(dim=0), torch.ones(3))

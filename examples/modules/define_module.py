@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import draw_graph
+from snippets.drawing import draw_graph, show_pictures
 
 # %%
 # A class with two methods
@@ -224,7 +224,7 @@ draw_graph(shrink(large), names={"factor": shrink.factor}, ax=axes[0])
 draw_graph(shrink(small), names={"factor": shrink.factor}, ax=axes[1])
 axes[0].set_title("large input")
 axes[1].set_title("small input")
-plt.show()
+show_pictures()
 
 drawn = ["".join(text.get_text() for text in ax.texts) for ax in axes]
 assert checked is True and [text.count("mul") for text in drawn] == [3, 1]
@@ -309,7 +309,7 @@ ax.axhline(always_mean, color="#8a8f98", linestyle="--")
 ax.text(200, always_mean * 1.1, "always the mean", ha="right", va="bottom")
 ax.set(xlabel="step", ylabel="loss", ylim=(0, 0.3))
 ax.legend()
-plt.show()
+show_pictures()
 
 jitters, falls = (line.get_ydata() for line in ax.lines[:2])
 assert max(falls[-50:]) < 0.01 < 0.08 < min(jitters)

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import draw_shape, draw_tensors
+from snippets.drawing import draw_shape, draw_tensors, show_pictures
 
 # %%
 # Three in, two out
@@ -104,7 +104,7 @@ parts = {
 colors = torch.tensor([1, 2])  # of the two outputs
 groups = [None, colors.expand(3, 2), colors, colors.expand(4, 2)]
 draw_tensors(parts, groups=groups)
-plt.show()
+show_pictures()
 
 assert torch.equal(layer(baskets), by_hand) and by_hand.shape == (4, 2)
 assert by_hand[:, 0].tolist() == [9.5, 4.5, 8.5, 0.5]
@@ -144,7 +144,7 @@ x = torch.ones(2, 4, 3)  # two batches of four baskets
 _, axes = plt.subplots(1, 2, figsize=(5, 2.6), layout="constrained")
 draw_shape(x.shape, title="x", ax=axes[0])
 draw_shape(layer(x).shape, title="layer(x)", ax=axes[1])
-plt.show()
+show_pictures()
 
 assert layer(x).shape == (2, 4, 2) and (layer(x) == layer(x)[0, 0]).all()
 
@@ -213,7 +213,7 @@ for each in new:
     ax.hist(each.weight.flatten().tolist(), 30, density=True, label=label)
 ax.set(xlabel="weight", ylabel="density")
 ax.legend()
-plt.show()
+show_pictures()
 
 assert largest == [0.5, 0.25, 0.125] == [4**-0.5, 16**-0.5, 64**-0.5]
 assert all(0.55 < number < 0.61 for number in spread)

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.module import register_module_forward_hook
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.shapes import trace_shapes
 
 # %%
@@ -170,7 +170,7 @@ for name, module in model.named_modules():
     ax.text(depth, rows[name], label, va="center", bbox=box, color="#1a1a1a")
 ax.set(xlim=(-0.1, 4), ylim=(5.5, -0.5))
 ax.axis("off")
-plt.show()
+show_pictures()
 
 assert [text.get_position()[0] for text in ax.texts] == [0, 1, 2, 2, 1, 1]
 

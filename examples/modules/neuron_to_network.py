@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # One neuron
@@ -134,7 +134,7 @@ def draw_network(columns, layers):
 
 layers = [(first.weight, first.bias), (second.weight, second.bias)]
 draw_network([inputs, hidden, guess[None]], layers)
-plt.show()
+show_pictures()
 
 assert torch.equal(second(hidden), guess[None])
 
@@ -195,7 +195,7 @@ loss.backward()
 at_inputs = at_sums @ first.weight
 slopes = [(weight.grad, bias.grad) for weight, bias in layers]
 draw_network([at_inputs, at_hidden, at_guess[None]], slopes)
-plt.show()
+show_pictures()
 
 assert torch.equal(first.weight.grad, first_weight)
 assert torch.equal(first.bias.grad, at_sums)
@@ -265,7 +265,7 @@ fig, ax = plt.subplots(figsize=(5.6, 3), layout="constrained")
 ax.plot(torch.tensor([slow, good, fast]).T, marker="o")
 ax.legend(["learning rate 0.001", "0.01", "0.03"])
 ax.set(xlabel="step", ylabel="loss")
-plt.show()
+show_pictures()
 
 assert slow[0] == good[0] == fast[0] == 4 and 1.1 < slow[-1] < 1.3
 assert max(good[1:]) < 0.2 and 12 < max(fast) < 14

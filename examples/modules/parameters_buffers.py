@@ -9,15 +9,16 @@ the model, will it be in the saved file? After this page you can answer this
 for parameters, buffers, plain tensors and lists, train a parameter of your
 own, and keep what is not trained in the right place.
 
-.. concepts: M15 M16
-.. claims: c2-56 c2-57 c2-59 c2-61 c3-59
+.. concepts: M15 M16 N06
+.. claims: c2-18 c2-56 c2-57 c2-59 c2-61 c3-59
 """
 
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
+from snippets.explain import show_error
 
 # %%
 # A parameter of your own
@@ -86,7 +87,7 @@ ax.plot(minutes, guessed, "--", label="before training")
 ax.plot(minutes, tea(minutes).detach(), label="after training")
 ax.set(xlabel="minutes", ylabel="degrees")
 ax.legend()
-plt.show()
+show_pictures()
 
 _, dashed, solid = (torch.as_tensor(line.get_ydata()) for line in ax.lines)
 assert (solid - measured).abs().max() < 2 < (dashed - measured).abs().max()
@@ -221,28 +222,79 @@ ax.set_yticks(range(8), kept(keeper))
 ax.tick_params(length=0, labeltop=True, labelbottom=False)
 ax.invert_yaxis()
 ax.spines[:].set_visible(False)
-plt.show()
+show_pictures()
 
 assert len(ax.texts) == 5 + 3 + 5 + 4
+
+# %%
+# Keep it on the right device
+# ---------------------------
+#
+# Move the model once, with ``to(device)``. Parameters and buffers go along; a
+# plain tensor stays behind. The device ``meta`` stands in for a GPU:
+
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+        self.register_buffer("mean", torch.zeros(2))
+        self.offset = torch.ones(2)  # a plain tensor
+
+    def forward(self, x):
+        return (x - self.mean) * self.weight + self.offset
+
+
+scale = Scale().to("meta")
+print(scale.weight.device, scale.mean.device, scale.offset.device)
+with show_error("device cpu is not on the expected device meta"):
+    scale(torch.ones(2, device="meta"))
+
+assert scale.weight.device.type == scale.mean.device.type == "meta"
+assert scale.offset.device.type == "cpu"
+
+# %%
+# Make the constant a buffer. Only a tensor that ``forward`` makes needs to be
+# told where:
+
+
+class Shift(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("offset", torch.tensor([10.0, 20.0]))
+
+    def forward(self, x):
+        place = torch.arange(2, device=x.device)
+        return x + self.offset + place
+
+
+print(Shift()(torch.ones(2)))
+print(Shift().to("meta")(torch.ones(2, device="meta")))
+
+assert Shift()(torch.ones(2)).tolist() == [11, 22]
+on_meta = Shift().to("meta")(torch.ones(2, device="meta"))
+assert on_meta.device.type == "meta"
 
 # %%
 # A buffer that counts
 # --------------------
 #
 # Buffers hold what a module finds out without a slope. This one keeps the mean
-# of all that it has seen. `torch.nn.Buffer` makes a buffer by assignment, like
-# a parameter. The counter is not to be saved.
+# of all that it has seen in training. `torch.nn.Buffer` makes a buffer by
+# assignment, like a parameter.
 
 
 class RunningMean(nn.Module):
     def __init__(self, size):
         super().__init__()
         self.mean = nn.Buffer(torch.zeros(size))
-        self.seen = nn.Buffer(torch.tensor(0), persistent=False)
+        self.seen = nn.Buffer(torch.tensor(0))
 
     def forward(self, x):  # (batch, size) -> (batch, size)
-        self.seen += len(x)
-        self.mean += (x - self.mean).sum(dim=0) / self.seen
+        if self.training:  # until eval() is called
+            with torch.no_grad():
+                self.seen += len(x)
+                self.mean += (x - self.mean).sum(dim=0) / self.seen
         return x - self.mean
 
 
@@ -252,8 +304,25 @@ running(torch.tensor([[8.0, 80.0]]))
 print(running.seen, running.mean, list(running.state_dict()))
 
 assert running.seen == 3 and running.mean.tolist() == [4, 40]
-assert list(running.state_dict()) == ["mean"]
+assert list(running.state_dict()) == ["mean", "seen"]
 assert list(running.parameters()) == []
+
+# %%
+# Both buffers are saved, so a loaded one counts on:
+
+loaded = RunningMean(2)
+loaded.load_state_dict(running.state_dict())
+loaded(torch.tensor([[8.0, 80.0]]))
+loaded.eval()
+loaded(torch.tensor([[500.0, 0.0]]))  # not counted
+print(loaded.seen, loaded.mean)
+
+assert loaded.seen == 4 and loaded.mean.tolist() == [5, 50]
+layer = nn.Linear(2, 2)
+for _ in range(2):  # behind a layer that is trained
+    loaded.train()(layer(torch.ones(1, 2))).sum().backward()
+assert layer.weight.grad.tolist() == [[2, 2], [2, 2]]
+assert loaded.seen == 6
 
 # %%
 # Register in time

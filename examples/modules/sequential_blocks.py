@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # A chain needs no class
@@ -132,7 +132,7 @@ ax.tick_params(left=False)
 ax.set_xticks([])
 ax.invert_yaxis()
 ax.spines[:].set_visible(False)
-plt.show()
+show_pictures()
 
 drawn = [text.get_text() for text in ax.texts]
 assert [drawn.count(name) for name in parts[0]] == [4, 2, 2]

@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 from snippets.fine_tuning import freeze
 
 # %%
@@ -81,7 +81,7 @@ dropout = nn.Dropout(p=0.25)
 ones = torch.ones(4, 4)
 views = {"x": ones, "train()": dropout(ones), "eval()": dropout.eval()(ones)}
 draw_tensors(views)
-plt.show()
+show_pictures()
 
 many = dropout.train()(torch.ones(100_000))
 assert torch.allclose(many.unique(), torch.tensor([0, 1 / (1 - 0.25)]))
@@ -139,7 +139,7 @@ for number in (5, 4):
     ax.axhline(number, linestyle="--", linewidth=1, color="#8a8f98")
 ax.set(xlabel="batches", ylim=(0, 6))
 ax.legend(loc="lower right")
-plt.show()
+show_pictures()
 
 mean, variance = history[-1]
 assert 4.8 < mean < 5.2 and 3.5 < variance < 4.5

@@ -18,6 +18,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+from snippets.drawing import show_pictures
+
 # %%
 # Bytes for each parameter
 # ------------------------
@@ -122,7 +124,7 @@ for memory, style in ((24, ":"), (80, "--"), (8 * 80, "-.")):
     ax.axhline(memory, color="gray", linestyle=style, label=name)
 ax.set(xlabel="parameters", ylabel="gigabytes")
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 assert gigabytes[1] < 24 < 80 < gigabytes[2] < 640 < gigabytes[3]
 

@@ -28,7 +28,7 @@ from torch import nn
 
 from snippets.checkpointing import Checkpoint
 from snippets.data import ArrayDataset, make_loader
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.training import fit
 
 # %%
@@ -198,7 +198,7 @@ ax.plot(range(50, 91, 10), [0] * 5, **dots)
 ax.set_yticks([1, 0], ["attempt 0", "attempt 1"])
 ax.set(xlabel="step", xlim=(0, 92))
 ax.legend(fontsize=10, loc="lower left")
-plt.show()
+show_pictures()
 
 assert resumed == 40 and 47 - resumed == 7 and 47 + 50 == 90 + 7
 

@@ -28,7 +28,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # Count what a training holds
@@ -99,7 +99,7 @@ for (name, numbers), color in zip(held.items(), PALETTE, strict=False):
     below += heights
 ax.set(ylabel="numbers held", ylim=(0, 13500))
 ax.legend(fontsize=10, ncols=3, loc="upper center")
-plt.show()
+show_pictures()
 
 assert below.tolist() == [9640, 9640, 4820, 4820]
 

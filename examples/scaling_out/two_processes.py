@@ -33,7 +33,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from snippets.checkpointing import Checkpoint, load_checkpoint
 from snippets.data import ArrayDataset, make_loader
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.training import TrainingError, accuracy, fit
 
 # %%
@@ -77,7 +77,7 @@ for name, (a, b), color in zip(names, [*halves, whole], PALETTE, strict=False):
 ax.plot(*zip(*halves, strict=True), ":", color="gray")
 ax.set(xlabel="gradient of weight 0", ylabel="gradient of weight 1")
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 half_way = [(a + b) / 2 for a, b in zip(*halves, strict=True)]
 assert torch.allclose(torch.stack(half_way), whole)

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
+
 # %%
 # What it captures
 # ----------------
@@ -134,7 +136,7 @@ for width, (dynamic, ys) in zip((8, 5, 2), counts.items(), strict=True):
 ax.set(xlabel="size of the batch", ylabel="graphs", ylim=(0, 4.5))
 ax.set_xticks(range(8), sizes)
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 assert counts[False] == [1, 1, 2, 2, 2, 2, 3, 4]
 assert counts[None] == [1, 1, 2, 2, 2, 2, 2, 2] and counts[True] == [1] * 8

@@ -26,7 +26,7 @@ from torch import nn
 from torch.export import Dim, export
 from torch.nn import functional as F
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.training import fit
 
 # %%
@@ -166,7 +166,7 @@ for row, node in enumerate(nodes):
     assert not own or own == [f"{own[0][:4]}.weight", f"{own[0][:4]}.bias"]
 ax.set(xlim=(-1.9, 1.5), ylim=(0.6 - len(nodes), 0.6))
 ax.set_axis_off()
-plt.show()
+show_pictures()
 
 assert shapes[2] == shapes[3] == "(N, 8, 6, 6)"
 

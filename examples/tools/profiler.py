@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 
 # %%
 # A loop with a slow step
@@ -179,7 +179,7 @@ ax.bar_label(bars, padding=4)
 ax.set(xlabel="operations in a step", xlim=(0, 2100))
 ax.set_yticks(range(4), names)
 ax.invert_yaxis()
-plt.show()
+show_pictures()
 
 assert [event.name for step in steps for event in step] == names[:2] * 2
 assert sizes[0] == sizes[2] > 5 * sizes[3] and 90 < sizes[0] < 130
@@ -321,7 +321,7 @@ places = [begins[part] for part in parts]
 ax.set_xticks(places, ["forward", "backward", "step"], ha="left")
 ax.set_yticks([])
 ax.set_xlim(0, len(drawn))
-plt.show()
+show_pictures()
 
 assert 0 < places[0] < places[1] < places[2] < begins["count"]
 

@@ -29,6 +29,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
 from snippets.data import ArrayDataset, make_loader, split
+from snippets.drawing import show_pictures
 from snippets.training import accuracy, fit
 
 # %%
@@ -185,7 +186,7 @@ for ax, run in zip(axes, runs, strict=True):
     ax.set(title=run, xlabel="epoch", xticks=range(0, 13, 4))
 axes[0].set_ylabel("loss")
 axes[1].legend(fontsize=10)
-plt.show()
+show_pictures()
 
 for run, history in runs.items():
     for tag, name in tags.items():
@@ -212,7 +213,7 @@ for epoch in (1, 12):
     ax.stairs(counts[1:], edges, label=f"epoch {epoch}", linewidth=1.5)
 ax.set(xlabel="weight of the first layer", ylabel="how many of 1024")
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 last, weight = saved[-1], model[0].weight.detach()  # (16, 64)
 assert [event.step for event in events] == list(range(1, 13))
@@ -249,7 +250,7 @@ for ax, tag in zip(axes, ("raw", "scaled"), strict=True):
     ax.imshow(shown)
     ax.set_title(f"{tag}: {(shown == 0).mean():.0%} black")
     ax.axis("off")
-plt.show()
+show_pictures()
 
 lost = (raw < 1 / 255).float().mean()
 titles = [ax.get_title() for ax in axes]

@@ -18,6 +18,8 @@ from sklearn.datasets import load_digits
 from torch.distributions import Binomial
 from torch.nn import functional as F
 
+from snippets.drawing import show_pictures
+
 # %%
 # The best of many who know nothing
 # ---------------------------------
@@ -61,7 +63,7 @@ ax.axhline(50, color="#8a8f98", linestyle="--", label="the truth")
 ax.set(xlabel="candidates to choose from", ylabel="score of the best, %")
 ax.set_ylim(40, 66)
 ax.legend(loc="lower right", ncols=3, fontsize=10)
-plt.show()
+show_pictures()
 
 assert (bands[100][0, 20:] > bands[1000][1, 20:]).all()
 assert (bands[1000][0, 20:] > 50).all()
@@ -244,7 +246,7 @@ ax.axvline(0, color="#8a8f98", linestyle="--")
 ax.set_yticks(range(3), names)
 ax.invert_yaxis()
 ax.set_xlabel("points above the truth")
-plt.show()
+show_pictures()
 
 above = (table[:, :3] > 0).sum(dim=0).tolist()
 print("above the truth, of 30:", dict(zip(names, above, strict=True)))

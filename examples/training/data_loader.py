@@ -15,13 +15,12 @@ samples of different lengths.
 
 import time
 
-import matplotlib.pyplot as plt
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, TensorDataset
 
 from snippets.data import make_loader
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
 
 # %%
 # Stack samples
@@ -96,7 +95,7 @@ orders = {
 }
 classes = [order // 4 for order in orders.values()]
 draw_tensors(orders, groups=classes)
-plt.show()
+show_pictures()
 
 for order in orders.values():
     assert sorted(order.flatten().tolist()) == twelve.tolist()

@@ -23,7 +23,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.training import TrainingError, accuracy, fit, predict
 
 # %%
@@ -136,7 +136,7 @@ for name, style in zip(curves, ("-", "-", "--", ":"), strict=True):
     ax.plot(curves[name], style, label=name)
 ax.set(xlabel="step", ylabel="loss", ylim=(0, 4))
 ax.legend(fontsize=10, ncols=2, loc=(0.6, 0.28))
-plt.show()
+show_pictures()
 
 ends = {name: sum(losses[-20:]) / 20 for name, losses in curves.items()}
 assert ends.pop("healthy") < 0.5 and len(curves["A"]) == 190
@@ -217,7 +217,7 @@ for ax, image, label in zip(axes, x.reshape(-1, 8, 8), y, strict=False):
     ax.imshow(image.numpy(), cmap="gray")
     ax.set_title(label.item(), fontsize=12)
     ax.axis("off")
-plt.show()
+show_pictures()
 
 assert agree.pop("A") < 0.2 and min(agree.values()) > 0.95
 
@@ -403,7 +403,7 @@ ax.set_yticks(torch.arange(9) + 0.5, list(table))
 ax.xaxis.tick_top()
 ax.tick_params(length=0)
 ax.invert_yaxis()
-plt.show()
+show_pictures()
 
 rows = ["".join(map(str, row)) for row in grid.tolist()]
 assert rows[:4] == ["000000", "100000", "011110", "001011"]

@@ -22,7 +22,6 @@ import time
 import warnings
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch.utils.data import (
@@ -33,7 +32,7 @@ from torch.utils.data import (
 )
 
 from snippets.data import ArrayDataset, make_loader
-from snippets.drawing import draw_tensor
+from snippets.drawing import draw_tensor, show_pictures
 
 # %%
 # Batches are dealt out like cards
@@ -72,7 +71,7 @@ two = {"num_workers": 2, "multiprocessing_context": "fork"}
 reader = Reader()
 samples, workers = map(torch.stack, zip(*load(reader, **two), strict=True))
 draw_tensor(samples.T, groups=workers.T, title="a column is a batch")
-plt.show()
+show_pictures()
 
 assert samples.flatten().tolist() == list(range(12))
 assert workers.tolist() == 3 * [[0, 0], [1, 1]]

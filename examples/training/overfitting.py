@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from snippets.data import ArrayDataset, make_loader
+from snippets.drawing import show_pictures
 from snippets.training import accuracy, fit, predict
 
 # %%
@@ -130,7 +131,7 @@ ax.plot(epochs, new, label="new patients")
 ax.plot(lowest + 1, new[lowest], "*", markersize=14, color="#e0a800")
 ax.set(xlabel="epoch", ylabel="loss", ylim=(0, 1))
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 assert learned[-1] < 0.15 < learned[lowest] < new[lowest] < 0.65
 assert 2 <= lowest < 15 and new[-1] > 1.2 * new[lowest]
@@ -235,7 +236,7 @@ for ax, recipe in zip(axes, (0, 2, 3), strict=True):
     ax.set(xlabel="epoch", ylim=(0, 1.2))
 axes[0].set_ylabel("loss")
 axes[0].legend(fontsize=10)
-plt.show()
+show_pictures()
 
 rise = curves[:, :, 1, -1] - curves[:, :, 1].amin(dim=2)  # recipe, seed
 assert (rise[0] > 0.1).all() and (rise[2:] < 0.7 * rise[0]).all()
@@ -296,7 +297,7 @@ fig, axes = plt.subplots(3, 6, figsize=(5, 2.6), layout="constrained")
 for ax, image in zip(axes.flat, shown, strict=True):
     ax.imshow(image[0], cmap="gray")
     ax.axis("off")
-plt.show()
+show_pictures()
 
 assert labels[2:8].tolist() == [2, 3, 4, 5, 6, 7]
 
@@ -367,7 +368,7 @@ for test, name in enumerate(("digits as they are", "shifted digits")):
 ax.set_yticks(range(4), list(changes)[::-1])
 ax.set(xlabel="accuracy, five seeds", xlim=(0.25, 1))
 fig.legend(loc="outside upper center", ncols=2, fontsize=10)
-plt.show()
+show_pictures()
 
 assert (reached[3, :, 0] > reached[0, :, 0]).all()
 assert (reached[2, :, 1] > reached[[0, 1, 3], :, 1].amax(dim=0)).all()

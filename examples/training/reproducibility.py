@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from snippets.checkpointing import RandomState
 from snippets.devices import best_device
+from snippets.drawing import show_pictures
 from snippets.seeding import seed_everything
 
 # %%
@@ -241,7 +242,7 @@ fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 ax.axhline(0, color="#8a8f98", linestyle="--")
 ax.plot(parts, [total - exact for total in sums], "o")
 ax.set(xlabel="parts of the sum", ylabel="sum minus exact sum")
-plt.show()
+show_pictures()
 found = [round(total, 5) for total in (*sums[:3], exact)]
 print("1, 2, 4 parts:", *found[:3], "exact:", found[3])
 

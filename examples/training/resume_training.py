@@ -34,6 +34,7 @@ from snippets.checkpointing import (
     load_checkpoint,
     save_checkpoint,
 )
+from snippets.drawing import show_pictures
 from snippets.training import fit
 
 # %%
@@ -194,7 +195,7 @@ for name in names[1:]:
     ax.plot(range(1, 31), apart[name], label=f"forgets {name}")
 ax.set(xlabel="steps after the stop", ylabel="distance of the weights")
 ax.legend(fontsize=10)
-plt.show()
+show_pictures()
 
 assert apart["optimizer"][0] > 0.1 and apart["model"].min() > 4
 assert not apart["schedule"][:10].any() and apart["schedule"][10:].all()

@@ -22,7 +22,6 @@ from collections import OrderedDict
 from pathlib import Path
 from unittest import mock
 
-import matplotlib.pyplot as plt
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -32,7 +31,7 @@ from snippets.checkpointing import (
     load_checkpoint,
     save_checkpoint,
 )
-from snippets.drawing import draw_memory
+from snippets.drawing import draw_memory, show_pictures
 
 # %%
 # A state is names and tensors
@@ -317,7 +316,7 @@ assert torch.equal(kept["3.bias"], state["3.bias"]) and 7 not in kept["3.bias"]
 
 table = torch.arange(12.0).view(3, 4)
 draw_memory({"table": table, "row": table[0], "clone": table[0].clone()})
-plt.show()
+show_pictures()
 
 large = torch.zeros(1000, 100)
 sizes = {}

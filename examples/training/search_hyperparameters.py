@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from snippets.data import ArrayDataset, make_loader
+from snippets.drawing import show_pictures
 from snippets.training import accuracy, fit, predict
 
 # %%
@@ -58,7 +59,7 @@ for height, rates in enumerate(rows.values()):
     ax.scatter(rates, [height] * 27, alpha=0.6)
 ax.set(xscale="log", xlabel="learning rate", ylim=(2.5, -0.5))
 ax.set_yticks(range(3), list(rows))
-plt.show()
+show_pictures()
 
 tried = {name: len(rates.unique()) for name, rates in rows.items()}
 assert tried == {"grid": 3, "evenly": 27, "by exponent": 27}
@@ -152,7 +153,7 @@ for ax, name, values in zip(axes, names, settings, strict=True):
         ax.scatter(values[rows], sweep[rows], color=color)
     ax.set(xscale="log", xlabel=name, ylim=(0, 1))
 axes[0].set_ylabel("validation accuracy")
-plt.show()
+show_pictures()
 good, poor = sweep[sensible].aminmax(), sweep[~sensible].aminmax()
 print(f"{sensible.sum()} sensible rates: {good.min:.0%} to {good.max:.0%}")
 print(f"the others: {poor.min:.0%} to {poor.max:.0%}")
@@ -201,7 +202,7 @@ for row, dots in enumerate(finals):
 ax.set_yticks(range(5), [f"{candidates[n][2]} wide" for n in best])
 ax.invert_yaxis()
 ax.set_xlabel("validation accuracy")
-plt.show()
+show_pictures()
 
 widest = finals.amax(dim=1) - finals.amin(dim=1)
 assert (widest > means[:4].max() - means[:4].min()).all()

@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from snippets.data import ArrayDataset, make_loader, split
 from snippets.devices import best_device
-from snippets.drawing import PALETTE
+from snippets.drawing import PALETTE, show_pictures
 from snippets.shapes import trace_shapes
 from snippets.training import accuracy, evaluate, fit, predict
 
@@ -192,7 +192,7 @@ right.plot(history["epoch"], history["val_accuracy"], label="convolutional")
 right.plot(history["epoch"], simple_history["val_accuracy"], label="linear")
 right.set(xlabel="epoch", ylabel="val_accuracy", ylim=(0.85, 1))
 right.legend(loc="lower right")
-plt.show()
+show_pictures()
 
 ends = simple_history["val_accuracy"][-1], history["val_accuracy"][-1]
 for network, end in zip(("linear", "convolutional"), ends, strict=True):
@@ -244,7 +244,7 @@ for true, answer in confusion.nonzero().tolist():
     ax.text(answer, true, count, ha="center", va="center", color="#1a1a1a")
 ax.set(xlim=(-0.5, 9.5), ylim=(9.5, -0.5), xlabel="answer", ylabel="digit")
 ax.set(xticks=range(10), yticks=range(10), aspect="equal")
-plt.show()
+show_pictures()
 
 assert confusion.sum() == 359 and confusion.trace() == 359 - wrong
 pairs = [*zip(truth.tolist(), answers.tolist(), strict=True)]
@@ -268,7 +268,7 @@ for ax, row in zip(axes.flat, worst.tolist(), strict=True):
     ax.imshow(x[test.indices[row], 0].numpy(), cmap="gray")
     ax.set_title(f"{truth[row]}, read {says}\n{sure:.0%} sure", fontsize=10)
     ax.axis("off")
-plt.show()
+show_pictures()
 
 shown_wrong = (answers != truth)[worst].sum().item()
 print("of these wrong:", shown_wrong)

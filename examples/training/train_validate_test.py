@@ -24,6 +24,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.data import DataLoader, TensorDataset
 
 from snippets.devices import best_device
+from snippets.drawing import show_pictures
 from snippets.training import accuracy, evaluate, fit, predict, train_epoch
 
 # %%
@@ -169,7 +170,7 @@ for name, losses in history.items():
     ax.plot(range(1, 13), losses, ".-", label=name)
 ax.set(xlabel="epoch", ylabel="loss", ylim=(0, 0.55))
 ax.legend()
-plt.show()
+show_pictures()
 last, afterwards = history["training"][-1], validate(model, batches(train))
 print(f"training: {last:.2f} along the way, {afterwards:.2f} afterwards")
 
@@ -235,7 +236,7 @@ ax.hist(of_means.tolist(), bins=60, label="mean of means")
 ax.axvline(each.mean(), color="C1", linewidth=2.5, label="right average")
 ax.set(xlabel="validation loss", ylabel="orders")
 ax.legend()
-plt.show()
+show_pictures()
 low, high = of_means.min(), of_means.max()
 print(f"from {low:.2f} to {high:.2f}")
 

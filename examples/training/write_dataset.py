@@ -32,6 +32,7 @@ from torch.utils.data import (
 )
 
 from snippets.data import ArrayDataset, FileDataset, split
+from snippets.drawing import show_pictures
 
 # %%
 # Two questions
@@ -234,7 +235,7 @@ for ax, x, number in zip(axes, reads, range(6), strict=True):
     ax.imshow(x.numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_title(f"read {number}" if number else "file", fontsize=10)
     ax.axis("off")
-plt.show()
+show_pictures()
 
 kinds = {tuple(x.flatten().tolist()) for x in reads}
 print(len(kinds), "different pictures")
