@@ -45,6 +45,21 @@ def count_facts(check: str) -> int:
     return sum(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(check)))
 
 
+class _Emptied(ast.NodeTransformer):
+    """Keep of each function its signature and docstring."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        """Put an error in the place of what the function does."""
+        docstring = node.body[: ast.get_docstring(node) is not None]
+        node.body = [*docstring, *ast.parse("raise NotImplementedError").body]
+        return node
+
+
+def stub(solution: str) -> str:
+    """Return the functions and classes of a solution for a learner to fill in."""
+    return ast.unparse(_Emptied().visit(ast.parse(solution)))
+
+
 @dataclass(frozen=True)
 class Cell:
     """One ``# %%`` section: its prose, and the code below it."""

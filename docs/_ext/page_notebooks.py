@@ -1,48 +1,95 @@
-"""Turn what Sphinx-Gallery leaves as reStructuredText in its notebooks into Markdown.
+"""Make the notebooks that Sphinx-Gallery generates as good to work in as the pages.
 
-It converts headings, math and links; comments and our admonitions would stay as raw
-text in the eyes of somebody who opens the notebook.
+It converts headings, math and links; comments, admonitions and exercises would stay as
+raw text. Here they become Markdown, each check becomes a collapsed cell of its own, and
+an exercise gets a function to fill in, with its solution folded away.
 """
 
 import json
 import re
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lesson import EXERCISE, split_check, stub
 from sphinx.application import Sphinx
 
 COMMENT = re.compile(r"^\.\. \w+:(?!:).*(?:\n +.*)*\n*", re.MULTILINE)
-ADMONITION = re.compile(
-    r"^\.\. admonition:: (?P<title>.+)(?:\n +:class:.*)?\n\n(?P<text>(?:   .*\n?)+)",
+BLOCK = re.compile(
+    r"^\.\. (?P<kind>admonition|exercise|hint):: (?P<title>.+)\n"
+    r"(?P<text>(?:(?:   .*)?(?:\n|\Z))*)",
     re.MULTILINE,
 )
+OPTION = re.compile(r"^:\w+:.*\n+", re.MULTILINE)
 INSTALL = """\
 # This notebook needs torch, matplotlib and the project's own snippets. Install them
 # once, from a clone of PyTorch Basics: python -m pip install -e ".[examples]"
 %matplotlib inline"""
 
+Cell = dict[str, Any]
+
 
 def markdown(text: str) -> str:
-    """Return the text without comments, its admonitions as quotations."""
-    return ADMONITION.sub(_quotation, COMMENT.sub("", text))
+    """Return the text without comments, its directives in Markdown."""
+    return BLOCK.sub(_block, COMMENT.sub("", text)).rstrip() + "\n"
 
 
-def _quotation(match: re.Match[str]) -> str:
-    lines = [line.strip() for line in match["text"].strip().splitlines()]
-    return f"> **{match['title']}.** " + "\n> ".join(lines) + "\n"
+def _block(match: re.Match[str]) -> str:
+    title = match["title"]
+    text = OPTION.sub("", textwrap.dedent(match["text"]).strip("\n"))
+    if match["kind"] == "exercise":
+        return f"### Exercise: {title}\n\n{markdown(text)}\n"
+    if match["kind"] == "hint":
+        return folded("Hint", f"{title}\n{text}")
+    quoted = "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+    return f"> **{title}.**\n>\n{quoted}\n\n"
+
+
+def folded(title: str, text: str) -> str:
+    """Return Markdown that stands behind its title until that is clicked."""
+    return f"<details><summary>{title}</summary>\n\n{text.rstrip()}\n\n</details>\n\n"
+
+
+def cells(old: list[Cell]) -> Iterator[Cell]:
+    """Yield the cells of a notebook, lessons and checks apart."""
+    sets_exercise = False
+    for cell in old:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            sets_exercise = bool(EXERCISE.search(source))
+            yield cell | {"source": [markdown(source)]}
+        elif source.startswith(INSTALL[:20]):
+            yield cell
+        else:
+            yield from divided(cell, source, sets_exercise)
+            sets_exercise = False
+
+
+def divided(cell: Cell, source: str, is_exercise: bool) -> Iterator[Cell]:
+    """Yield a code cell's lesson and check, or an exercise's stub, solution, check."""
+    lesson, check = split_check(source, exercise=is_exercise)
+    if is_exercise:
+        solution = folded("Solution", f"```python\n{lesson}\n```")
+        yield {"cell_type": "markdown", "metadata": {}, "source": [solution]}
+        lesson = stub(lesson)
+    if lesson:
+        yield cell | {"source": [lesson]}
+    if check:
+        metadata = {"jupyter": {"source_hidden": True}, "tags": ["check"]}
+        yield cell | {"source": [check], "metadata": metadata}
 
 
 def tidy_notebooks(app: Sphinx) -> None:
-    """Rewrite the notebooks that hold something to convert."""
+    """Rewrite the notebooks of the pages that have just been run."""
     for path in sorted((Path(app.srcdir) / "gallery").glob("*/*.ipynb")):
-        old = path.read_text("utf-8")
-        notebook = json.loads(old)
-        for cell in notebook["cells"]:
-            if cell["cell_type"] == "markdown":
-                cell["source"] = [markdown("".join(cell["source"]))]
-        new = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        if new != old:
-            path.write_text(new, "utf-8")
+        notebook = json.loads(path.read_text("utf-8"))
+        if notebook["metadata"].get("divided"):
+            continue
+        notebook["cells"] = list(cells(notebook["cells"]))
+        notebook["metadata"]["divided"] = True
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, "utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -121,13 +121,41 @@ def test_notebooks_hold_no_raw_directives():
     """Comments go, an admonition becomes a quotation."""
     text = (
         "Before.\n\n.. concepts: P05\n\n"
-        ".. admonition:: In the notes\n   :class: note-check\n\n"
+        ".. admonition:: Common mistake\n   :class: mistake\n\n"
         "   One line\n   and another.\n\n"
         ".. alt: A grid\n   of cells.\n\nAfter."
     )
     assert page_notebooks.markdown(text) == (
-        "Before.\n\n> **In the notes.** One line\n> and another.\n\nAfter."
+        "Before.\n\n> **Common mistake.**\n>\n> One line\n> and another.\n\nAfter.\n"
     )
+
+
+def test_notebook_has_checks_in_collapsed_cells_of_their_own():
+    """A reader runs the lesson, and opens the check who wants to see it."""
+    lesson, check = page_notebooks.cells([code_cell("x = 1\n\nassert x == 1")])
+    assert lesson["source"] == ["x = 1"]
+    assert check["source"] == ["assert x == 1"]
+    assert check["metadata"]["jupyter"] == {"source_hidden": True}
+
+
+def test_notebook_gives_a_stub_and_folds_the_solution_of_an_exercise():
+    """The hint is folded too; the checks stand below the stub."""
+    prose = ".. exercise:: Twice\n\n   Write it.\n\n   .. hint:: Add\n      it.\n"
+    code = "def twice(x):\n    return x + x\n\n\none = 1\nassert twice(one) == 2"
+    markdown = {"cell_type": "markdown", "metadata": {}, "source": [prose]}
+    made = list(page_notebooks.cells([markdown, code_cell(code)]))
+    texts = ["".join(cell["source"]) for cell in made]
+    assert [cell["cell_type"] for cell in made] == ["markdown"] * 2 + ["code"] * 2
+    assert texts[0].startswith("### Exercise: Twice\n\nWrite it.\n\n<details>")
+    assert "<summary>Hint</summary>\n\nAdd\nit.\n" in texts[0]
+    assert "<summary>Solution</summary>" in texts[1]
+    assert "return x + x" in texts[1]
+    assert texts[2] == "def twice(x):\n    raise NotImplementedError"
+    assert texts[3] == "one = 1\nassert twice(one) == 2"
+
+
+def code_cell(source):
+    return {"cell_type": "code", "metadata": {}, "outputs": [], "source": [source]}
 
 
 def test_foot_takes_its_date_from_the_environment(monkeypatch):
@@ -167,12 +195,12 @@ def test_a_failed_page_is_told_with_its_cell():
     """The last lines of a failed build name the page, the cell and the error."""
     page = ROOT / "examples" / "operations" / "broadcasting.py"
     lines = page.read_text("utf-8").splitlines()
-    line = lines.index("assert total.shape == (3, 4)") + 1
+    line = lines.index("assert (column + row).shape == (3, 4)") + 1
     trace = f'Traceback:\n  File "{page}", line {line}, in <module>\nAssertionError: no'
     assert failures.describe(page, trace).splitlines() == [
-        f'examples/operations/broadcasting.py, line {line}, in the cell "One size '
-        'stretches":',
-        "    assert total.shape == (3, 4)",
+        f'examples/operations/broadcasting.py, line {line}, in the cell "The short '
+        'answer":',
+        "    assert (column + row).shape == (3, 4)",
         "    AssertionError: no",
         "    To see it alone: python examples/operations/broadcasting.py",
     ]
