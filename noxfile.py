@@ -110,16 +110,24 @@ def serve(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test everything that a CPU can show, in parallel."""
-    install(session, "tests", "docs")
+    install(session, "tests", "docs", "practice")
     need(session, "pytest", "sphinx", "torch")
     arguments = session.posargs or PARALLEL
     python(session, "-m", "pytest", "-m", "not gpu", *arguments, env=CPU)
 
 
 @nox.session
+def practice(session: nox.Session) -> None:
+    """Work through the exercises in files of your own; `-- list` shows them all."""
+    install(session, "practice")
+    need(session, "rich", "torch", "watchfiles")
+    python(session, "-m", "tests.practice", *session.posargs, env=CPU)
+
+
+@nox.session
 def tests_gpu(session: nox.Session) -> None:
     """Run the same tests and every page on an accelerator; skip where there is none."""
-    install(session, "tests")
+    install(session, "tests", "practice")
     need(session, "pytest", "torch")
     question = "import torch; print(torch.accelerator.is_available())"
     if "True" not in python(session, "-c", question, silent=True):
@@ -130,7 +138,7 @@ def tests_gpu(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def tests_oldest(session: nox.Session) -> None:
     """Test pages and snippets with the oldest versions that we support."""
-    install(session, "tests", constraints=OLDEST)
+    install(session, "tests", "practice", constraints=OLDEST)
     arguments = ["--ignore=tests/docs", *(session.posargs or PARALLEL)]
     python(session, "-m", "pytest", "-m", "not gpu", *arguments, env=CPU)
 
@@ -138,7 +146,7 @@ def tests_oldest(session: nox.Session) -> None:
 @nox.session
 def mutants(session: nox.Session) -> None:
     """Break each page on purpose, in many small ways, and see that it notices."""
-    install(session, "tests")
+    install(session, "tests", "practice")
     need(session, "torch")
     python(session, "tests/page_mutants.py", *session.posargs, env=CPU)
 

@@ -1,230 +1,464 @@
 r"""
 .. _devices:
 
-Write code that runs on any device
-==================================
+GPU or CPU: move a model and its data to a device
+=================================================
 
-Will this script run without a GPU, and use the GPU where there is one? After
-this page you can pick the device in one line, move tensors and models there,
-and read the error that comes when two tensors are on different devices. No GPU
-is needed to follow.
+How do you make a program use the GPU where there is one, and still run where
+there is none? After this page you can pick the device in one line, train a
+model on it, and fix the error that comes when two tensors are on different
+devices. You need no GPU to follow.
 
-.. concepts: N04 N05 N06
+.. concepts: N04 N05
+.. claims: c0-02 c0-32 c0-34 c0-35 c0-36 c2-09 c2-11 c3-02 c3-40 c3-41 c3-42
 """
 
 import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import PALETTE
+from snippets.devices import best_device
+from snippets.drawing import show_pictures
+from snippets.explain import show_error
 
 # %%
-# One line picks the device
-# -------------------------
+# The short answer
+# ----------------
 #
-# New tensors are on the CPU. `torch.accelerator` knows of anything faster that
-# this build of PyTorch can use: an NVIDIA or AMD GPU (``cuda``), an Apple GPU
-# (``mps``) and others. Ask whether there is one before you ask which.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Computing on a GPU stands inside ``if torch.cuda.is_available():`` (claims
-#    c0-02, c3-02, c0-35, c0-36), so without one nothing happens. Here the same
-#    sum runs anywhere, and only the name of the device differs.
+# Pick the device once, at the top of the program. Send the model there once
+# and the data batch by batch, and bring results back to the CPU. The same
+# lines run on every machine.
 
-has_accelerator = torch.accelerator.is_available()
-device = torch.accelerator.current_accelerator() if has_accelerator else "cpu"
+device = best_device()
+print(device)
 
-x = torch.tensor([-0.25])
-total = x.to(device) + torch.ones(1, device=device)
-print(total.device, total.cpu())
+model = torch.nn.Linear(2, 1).to(device)  # the model: once
+batch = torch.ones(3, 2).to(device)  # the data: each batch
+result = model(batch).detach().cpu()  # back, for NumPy and plots
+print("the result is on:", result.device)
 
-assert x.device.type == "cpu"
-assert has_accelerator == (total.device.type != "cpu")
-assert str(total.cpu()) == "tensor([0.7500])"
+assert model.weight.device.type == device.type
+assert batch.device.type == device.type
+assert model(batch).device.type == device.type
+assert result.device.type == "cpu"
 
 # %%
-# What "CUDA is available" says
-# -----------------------------
-#
-# Moving to a device that is missing is an error. Its type and its words depend
-# on the build of PyTorch, so ask first.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    `torch.cuda.is_available` is said to tell whether the computer has an
-#    NVIDIA GPU (claim c3-41). It tells whether this build can use one: False
-#    with a CPU build or no driver, True for an AMD GPU with a ROCm build.
+# ``best_device`` is a short function of ours (see `snippets.devices`). Without
+# it, ask PyTorch whether there is an *accelerator*, and then which one: an
+# NVIDIA or AMD GPU (``cuda``), the GPU of an Apple computer (``mps``) or
+# another.
 
-can_use_cuda = True
-try:
-    torch.ones(2).to("cuda")
-except Exception:  # which one depends on the build
-    can_use_cuda = False
-told_truth = torch.cuda.is_available() == can_use_cuda
-print("is_available told the truth:", told_truth)
+if torch.accelerator.is_available():
+    device = torch.accelerator.current_accelerator()
+else:
+    device = torch.device("cpu")
+print("device:", device)
 
-assert told_truth is True
-is_built, count = torch.backends.cuda.is_built(), torch.cuda.device_count()
-assert (is_built and count > 0) or not can_use_cuda
+assert device == best_device()
+assert torch.accelerator.is_available() == (device.type != "cpu")
 
 # %%
-# A device is only a name
-# -----------------------
+# In older programs you will read ``"cuda" if torch.cuda.is_available() else
+# "cpu"``. That works, too, but finds no accelerator other than ``cuda``.
 #
-# Making a `torch.device` moves nothing, and succeeds for hardware that nobody
-# has. GPUs are ``cuda:0``, ``cuda:1`` and so on; ``cuda`` alone means the
-# current one. `torch.accelerator.device_count` tells how many there are.
+# Train on that device
+# --------------------
 #
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    `torch.device` is said to move tensors (claim c0-34); `torch.Tensor.to`
-#    does. Nor does naming several GPUs (claim c3-42) spread work over them.
+# A taxi costs 3 to start and about 2 for each kilometer. Can a model find this
+# out from 64 rides? All the rides are on the CPU, where data comes from. Only
+# the model moves now, before training:
 
-eighth = torch.device("cuda:7")
-print(eighth.type, eighth.index, torch.device("cuda").index, x.device)
+torch.manual_seed(0)
+kilometers = 5 * torch.rand(64, 1)
+fares = 3 + 2 * kilometers + 0.5 * torch.randn(64, 1)
 
-assert (eighth.type, eighth.index) == ("cuda", 7)
-assert torch.device("cuda").index is None and x.device.type == "cpu"
-assert torch.accelerator.device_count() > 0 or not has_accelerator
+model = torch.nn.Linear(1, 1)  # fare = weight * kilometers + bias
+model.to(device)
+
+print("rides:", kilometers.device)
+print("model:", model.weight.device)
+
+assert kilometers.device.type == fares.device.type == "cpu"
+assert model.weight.device.type == model.bias.device.type == device.type
+
+# %%
+# This is a training loop as you will write many. Later chapters teach what
+# each of its lines does; for now, look at the lines with ``device`` in them.
+
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+for epoch in range(1, 61):
+    for start in range(0, 64, 16):  # four batches of 16 rides
+        inputs = kilometers[start : start + 16].to(device)
+        targets = fares[start : start + 16].to(device)
+        loss = torch.nn.functional.mse_loss(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    if epoch % 20 == 0:
+        print("epoch", epoch, "loss", round(loss.item(), 2))
+
+print("start:    ", round(model.bias.item(), 1))
+print("kilometer:", round(model.weight.item(), 1))
+
+assert round(model.bias.item(), 1) == 3.0
+assert round(model.weight.item(), 1) == 2.0
+assert loss.item() < 0.35
+assert epoch == 60
+assert inputs.shape == (16, 1)
+assert inputs.device.type == targets.device.type == device.type
+assert loss.device.type == model.weight.device.type == device.type
+
+# %%
+# Three kinds of lines are about the device:
+#
+# - ``model.to(device)`` runs once, before the loop.
+# - ``.to(device)`` runs for each batch, inputs and targets alike. The whole
+#   data may be larger than the memory of the GPU; one batch fits.
+# - ``.item()`` gives you a Python number on the CPU. The program waits there
+#   until the GPU is done, so print once an epoch, not after each batch.
+#
+# .. alt: Two boxes, the CPU at the left and the device at the right. An arrow
+#    takes the model to the device, once. An arrow takes each batch there. An
+#    arrow brings results back to the CPU.
+# .. fold: picture
+
+_, ax = plt.subplots(figsize=(6, 2.5), layout="constrained")
+for left, name in ((0, "CPU"), (6.5, "device")):
+    box = plt.Rectangle((left, 0), 2.5, 3, fill=False, edgecolor="#8a8f98")
+    ax.add_patch(box)
+    ax.text(left + 1.25, 3.15, name, ha="center")
+steps = {
+    "model": ("model.to(device), once", "-|>"),
+    "batch": (".to(device), each batch", "-|>"),
+    "results": (".item() or .cpu()", "<|-"),
+}
+for row, (what, (how, style)) in enumerate(steps.items()):
+    y = 2.4 - row
+    arrow = {"arrowstyle": style, "color": "#8a8f98"}
+    ax.annotate("", (6.4, y), (2.6, y), arrowprops=arrow)
+    ax.text(4.5, y + 0.12, how, ha="center")
+    ax.text(1.25, y, what, ha="center", va="center")
+    ax.text(7.75, y, what, ha="center", va="center")
+ax.set(xlim=(-0.1, 9.1), ylim=(-0.1, 3.5))
+ax.set_axis_off()
+show_pictures()
+
+assert type(loss.item()) is float
+assert kilometers.device.type == "cpu"
+
+# %%
+# Whole tensors come back by ``.detach().cpu()``, as in :ref:`numpy_bridge`. A
+# plot cannot read the memory of a GPU, either.
+
+ends = torch.tensor([[0.0], [5.0]])  # rides of 0 and of 5 kilometers
+predicted = model(ends.to(device)).detach().cpu()
+
+print(predicted)
+
+assert predicted.device.type == "cpu"
+assert not predicted.requires_grad
+assert (predicted - torch.tensor([[3.0], [13.0]])).abs().max() < 0.1
+
+# %%
+# .. alt: 64 rides as points, the fare rising with the kilometers. A straight
+#    line, which the model found, goes through them from 3 up to 13.
+# .. fold: picture
+
+_, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
+ax.plot(kilometers.numpy(), fares.numpy(), ".", label="rides")
+ax.plot(ends.numpy(), predicted.numpy(), label="model")
+ax.set(xlabel="kilometers", ylabel="fare")
+ax.legend()
+show_pictures()
+
+assert kilometers.min() > 0
+assert kilometers.max() < 5
 
 # %%
 # A tensor is copied, a module moves
 # ----------------------------------
 #
 # The device ``meta`` keeps shapes and no numbers. Every machine has it, so it
-# stands in for a GPU here. `torch.Tensor.to` returns a copy there, or the very
-# same tensor if there is nothing to do. A *module* is a network or a part of
-# one: `torch.nn.Module.to` moves it and returns it. Below, both results are
-# thrown away: the layer has moved, the batch has not. Write
-# ``batch = batch.to(device)``.
+# stands in for a GPU here.
 #
-# .. admonition:: In the notes
-#    :class: note-check
+# .. admonition:: Common mistake
+#    :class: mistake
 #
-#    ``.to("cuda")`` and ``.cpu()`` are said to create a tensor (claims c2-09,
-#    c2-11) or to move it (claims c0-32, c3-40). They return another tensor, or
-#    the same one, and the device must exist. ``device=`` creates one there.
+#    "I called ``batch.to(device)``, and the batch is still on the CPU."
+#    `torch.Tensor.to` does not move a tensor. It returns another one, and here
+#    nobody keeps that. `torch.nn.Module.to` does move a *module*, which is a
+#    model or a layer of one.
 
 layer = torch.nn.Linear(2, 1)
 batch = torch.ones(3, 2)
+
 layer.to("meta")  # moves the layer
-batch.to("meta")  # the copy is lost
-print("layer:", layer.weight.device, " batch:", batch.device)
+batch.to("meta")  # makes a copy there, which is lost
 
-assert layer.weight.device.type == "meta" and batch.device.type == "cpu"
-assert batch.to("meta").device.type == "meta"
-assert batch.cpu() is batch and batch.to("cpu") is batch
+print("layer:", layer.weight.device)
+print("batch:", batch.device)
+
+assert layer.weight.device.type == "meta"
+assert batch.device.type == "cpu"
+assert batch.shape == (3, 2)
 assert layer.to("meta") is layer
-assert torch.ones(2, device="meta").device.type == "meta"
 
 # %%
-# What moves with a module
-# ------------------------
-#
-# A module moves its *parameters*, the tensors that are trained, and its
-# *buffers*, which it keeps but does not train. A tensor that is a plain
-# attribute stays behind. (``forward`` is what a module computes when called.)
+# Give the copy a name, usually the same one. A tensor that is not on the CPU
+# says so when you print it; on a GPU you read ``device='cuda:0'``.
 
+batch = batch.to("meta")
 
-class Scale(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(2))
-        self.register_buffer("mean", torch.zeros(2))
-        self.offset = torch.ones(2)
+print(batch)
 
-    def forward(self, x):
-        return (x - self.mean) * self.weight + self.offset
-
-
-scale = Scale().to("meta")
-kinds = {"weight": "parameter", "mean": "buffer", "offset": "attribute"}
-moved = [getattr(scale, name).device.type == "meta" for name in kinds]
-print(dict(zip(kinds, moved, strict=True)))
-
-assert moved == [True, True, False]
+assert batch.device.type == "meta"
+assert str(batch).startswith("tensor(...")
+assert "device='meta'" in str(batch)
 
 # %%
-# The picture is drawn from what the tensors themselves say of their devices:
-#
-# .. alt: Two columns, cpu and meta. The bars of the parameter weight and the
-#    buffer mean have gone from cpu to meta and left a dashed outline. The bar
-#    of the plain attribute offset is still at cpu.
+# If a tensor is there already, ``to`` and ``cpu`` return that very tensor, so a
+# change in place shows under both names:
 
-fig, ax = plt.subplots(figsize=(5.6, 2.2), layout="constrained")
-for row, (name, kind) in enumerate(kinds.items()):
-    left = 3 if moved[row] else 0
-    ax.barh(row, 2.5, fill=False, edgecolor="#8a8f98", linestyle="--")
-    ax.barh(row, 2.5, left=left, color=PALETTE[row])
-    label = f"{name} ({kind})"
-    ax.text(left + 0.1, row, label, va="center", color="#1a1a1a")
-    ax.text(2.6, row, "→" if moved[row] else "", va="center", fontsize=16)
-ax.set_xticks([1.25, 4.25], ["cpu", "meta, in place of a GPU"])
-ax.tick_params(top=False, bottom=False, labeltop=True, labelbottom=False)
-ax.set_yticks([])
-ax.invert_yaxis()
-ax.spines[:].set_visible(False)
-plt.show()
+numbers = torch.ones(3)
+on_cpu = numbers.cpu()  # no copy: it is there already
+on_cpu[0] = 7
 
-assert [text.get_text() for text in ax.texts].count("→") == 2
+print(numbers)
+
+assert numbers.tolist() == [7, 1, 1]
+assert on_cpu is numbers
+assert numbers.to("cpu") is numbers
+assert numbers.to("meta") is not numbers
+assert batch.to("meta") is batch
+
+# %%
+# A new tensor need not be moved at all. Make it where you want it:
+
+zeros = torch.zeros(3, device=device)  # not on the CPU first
+
+print("made on:", zeros.device)
+
+assert zeros.device.type == device.type
+assert zeros.tolist() == [0, 0, 0]
+assert torch.zeros(3, device="meta").device.type == "meta"
 
 # %%
 # The error for mixed devices
 # ---------------------------
 #
-# With its offset left behind, the module fails on an input that is where its
-# weight is. Operations move no tensors for you, except a single number without
-# dimensions from the CPU:
+# PyTorch moves nothing by itself. If the model has moved and the batch has
+# not, you get an error:
 
-try:
-    scale(torch.ones(2, device="meta"))
-except RuntimeError as error:
-    print(error)
-    assert "device cpu is not on the expected device meta" in str(error)
-else:
-    raise AssertionError("tensors on two devices must not be added")
-number = torch.tensor(1.0)  # shape (), on the CPU
-assert (number + torch.ones(2, device="meta")).device.type == "meta"
+with show_error("is not on the expected device", "meta", "cpu"):
+    layer(torch.ones(3, 2))
+
+assert layer(torch.ones(3, 2, device="meta")).shape == (3, 1)
+assert layer(torch.ones(3, 2, device="meta")).device.type == "meta"
 
 # %%
-# With a real GPU it reads "Expected all tensors to be on the same device". The
-# fix is the same: keep constants in buffers, and make tensors inside
-# ``forward`` where the input is, with ``device=x.device``.
+# With a GPU, the message has other words, which are worth knowing. It goes on
+# with the two devices, such as ``cuda:0`` and ``cpu``:
 #
-# .. admonition:: In the notes
-#    :class: note-check
+# .. code-block:: text
 #
-#    Adding ``.to(X.device)`` to a custom model is called crucial (claim
-#    c2-18). Move the model once. After that, only what ``forward`` makes needs
-#    a device.
+#    RuntimeError: Expected all tensors to be on the same device, but ...
+#
+# To find the culprit, print ``model.weight.device``, ``inputs.device`` and
+# ``targets.device``. It is often the targets, or a tensor that a function made
+# without saying where. Make it where the input is:
 
 
-class Shift(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("offset", torch.tensor([10.0, 20.0]))
-
-    def forward(self, x):
-        place = torch.arange(2, device=x.device)
-        return x + self.offset + place
+def add_noise(x):
+    """Return x with a little noise, on the device of x."""
+    noise = torch.randn(x.shape, device=x.device)
+    return x + 0.1 * noise
 
 
-shifted = Shift().to(device)(torch.ones(2, device=device))
-on_meta = Shift().to("meta")(torch.ones(2, device="meta"))
-print(shifted.cpu(), on_meta.device)
+print("from the CPU:  ", add_noise(torch.ones(3)).device)
+print("from elsewhere:", add_noise(torch.ones(3, device="meta")).device)
 
-assert shifted.device.type == total.device.type
-assert shifted.tolist() == [11, 22] and on_meta.device.type == "meta"
+assert add_noise(torch.ones(3)).device.type == "cpu"
+assert add_noise(torch.ones(3, device="meta")).device.type == "meta"
+assert add_noise(torch.ones(1, device=device)).device.type == device.type
+assert 0.05 < add_noise(torch.zeros(1000)).std() < 0.2
+
+# %%
+# One exception: a tensor of a single number without dimensions may stay on the
+# CPU.
+
+rate = torch.tensor(0.1)  # shape (), on the CPU
+
+print((rate * torch.ones(3, device="meta")).device)
+
+assert rate.shape == ()
+assert (rate * torch.ones(3, device="meta")).device.type == "meta"
+assert (rate * torch.ones(1, device=device)).device.type == device.type
+
+# %%
+# Several GPUs
+# ------------
+#
+# GPUs are called ``cuda:0``, ``cuda:1`` and so on, and ``cuda`` alone is the
+# current one. A `torch.device` is only a name: to write ``cuda:7`` moves
+# nothing, and succeeds on a machine without any GPU. How many there are is
+# told by `torch.accelerator.device_count`.
+
+second = torch.device("cuda:1")
+
+print(second.type, second.index)
+print("accelerators here:", torch.accelerator.device_count())
+
+assert second.type == "cuda"
+assert second.index == 1
+assert torch.device("cuda").index is None
+assert torch.device("cuda:7").index == 7
+assert (torch.accelerator.device_count() > 0) == (device.type != "cpu")
+
+# %%
+# To use the second GPU, write ``device = torch.device("cuda:1")`` and leave
+# the rest of the program as it is. To use several at once takes more than
+# their names: see :ref:`two_processes`.
+#
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    ``if x.device == torch.device("cuda")`` is never true: the tensor is on
+#    ``cuda:0``, and the two names differ. Compare the types.
+
+first = torch.device("cuda:0")
+current = torch.device("cuda")
+equal = first == current
+equal_types = first.type == current.type
+
+print("equal:", equal)
+print("equal types:", equal_types)
+
+assert not equal
+assert equal_types
+assert first.type == "cuda"
+
+# %%
+# Look closer: a default device
+# -----------------------------
+#
+# Inside ``with torch.device(...)``, new tensors and new layers are made on
+# that device, unless you say otherwise. `torch.set_default_device` does so for
+# the rest of the program. What exists already stays where it is:
+
+exists = torch.ones(2)
+with torch.device("meta"):
+    layer = torch.nn.Linear(2, 1)
+    print("new layer:", layer.weight.device)
+    print("old data: ", exists.clone().device)
+
+assert layer.weight.device.type == "meta"
+assert exists.clone().device.type == "cpu"
+assert torch.ones(2).device.type == "cpu"
+torch.set_default_device("meta")
+assert torch.ones(2).device.type == "meta"
+torch.set_default_device("cpu")
+
+# %%
+# Look closer: when the GPU is not found
+# --------------------------------------
+#
+# ``is_available()`` does not tell whether the computer has a GPU, but whether
+# this PyTorch can use one. If the first line below says False, you installed a
+# PyTorch without CUDA. If only the second line says False, there is no GPU or
+# no driver for it. In both cases ``.to("cuda")`` is an error, and its words
+# depend on what you installed. (AMD GPUs, too, go by the name ``cuda``.)
+
+print("made for CUDA:  ", torch.backends.cuda.is_built())
+print("can use one now:", torch.cuda.is_available())
+
+can_use = True
+assert torch.backends.cuda.is_built() or not torch.cuda.is_available()
+try:
+    torch.ones(2).to("cuda")
+except (AssertionError, RuntimeError):  # which one depends on the build
+    can_use = False
+assert torch.cuda.is_available() == can_use
+
+# %%
+# Try it
+# ------
+#
+# .. exercise:: Move a whole batch
+#
+#    Data often comes as a dict: names and tensors, and perhaps a text, such as
+#    the name of a file. Write ``to_device(batch, device)``. It returns a new
+#    dict in which each tensor is on the device and everything else is as
+#    before. The given dict must not change.
+#
+#    .. hint:: ``isinstance(value, torch.Tensor)`` tells which values can move.
+#       What does ``value.to(device)`` do to ``value``?
+
+
+def to_device(batch, device):
+    """Return a new dict like ``batch``, with its tensors on the device."""
+    moved = {}
+    for name, value in batch.items():
+        if isinstance(value, torch.Tensor):
+            value = value.to(device)
+        moved[name] = value
+    return moved
+
+
+batch = {
+    "image": torch.zeros(2, 3),
+    "label": torch.tensor([0, 1]),
+    "file": "cats.npy",
+}
+moved = to_device(batch, "meta")
+assert isinstance(moved, dict), "return a dict"
+assert moved is not batch, "return a new dict"
+assert list(moved) == ["image", "label", "file"], "keep all the names"
+assert moved["image"].device.type == "meta", (
+    "the image must be on the device: did you keep what to() returned?"
+)
+assert moved["label"].device.type == "meta", "the label must move as well"
+assert moved["file"] == "cats.npy", "what is no tensor stays as it is"
+assert batch["image"].device.type == "cpu", "the given dict must not change"
+
+# %%
+# .. exercise:: A mask on any device
+#
+#    ``lengths`` has shape (N,): how many words each of N sentences has. Write
+#    ``word_mask(lengths, longest)``. It returns a bool tensor of shape
+#    (N, longest), True where a sentence has a word: for lengths 1 and 3 and
+#    ``longest=3``, the rows True, False, False and True, True, True. The mask
+#    must be on the device of ``lengths``.
+#
+#    .. hint:: Compare the positions 0, 1, 2, ... with ``lengths[:, None]``. On
+#       which device does `torch.arange` make the positions?
+
+
+def word_mask(lengths, longest):
+    """Return a bool mask (N, longest), True where a sentence has a word."""
+    positions = torch.arange(longest, device=lengths.device)  # (longest,)
+    return positions < lengths[:, None]  # (longest,) < (N, 1) -> (N, longest)
+
+
+mask = word_mask(torch.tensor([1, 3]), 3)
+assert mask.dtype == torch.bool, "True or False for each word"
+assert mask.shape == (2, 3), "one row for each sentence: (N, longest)"
+assert mask.tolist() == [[True, False, False], [True, True, True]], (
+    "True for as many words as the sentence has"
+)
+assert word_mask(torch.tensor([2]), 4).tolist() == [
+    [True, True, False, False]
+], "longest may be more than any sentence has"
+elsewhere = word_mask(torch.tensor([1, 3], device="meta"), 5)
+assert elsewhere.device.type == "meta", "the mask is where the lengths are"
+assert elsewhere.shape == (2, 5), "one row for each sentence: (N, longest)"
 
 # %%
 # What you learned
 # ----------------
 #
-# Pick ``device`` once, make or move tensors with it, and move a model whole.
-# What a model keeps is a parameter or a buffer; what it makes follows its
-# input.
+# Pick ``device`` once and write the rest without naming any hardware. A module
+# moves, a tensor is copied: keep what ``to`` returns. A function makes new
+# tensors with ``device=x.device``.
 #
-# Before this: :ref:`numpy_bridge`, where a tensor on a GPU needs ``.cpu()``.
+# Next: :ref:`first_gradient` explains what ``backward`` in the loop does. How
+# a model of your own takes all its tensors along is in
+# :ref:`parameters_buffers`, and the whole loop in :ref:`train_validate_test`.

@@ -1,226 +1,484 @@
 r"""
 .. _numpy_bridge:
 
-Exchange data with NumPy
-========================
+from_numpy and numpy(): exchange data with NumPy
+================================================
 
 Your data is in a NumPy array, the model wants a tensor, and the plot wants an
-array again. Which of these steps copies, and which leaves two names for the
-same numbers? After this page you can predict that, avoid the float64 surprise,
-and fix each conversion that PyTorch refuses.
+array again. Which of these steps copies the numbers, and which leaves two
+names for the same ones? After this page you can predict that, avoid the
+float64 surprise, and fix each conversion that PyTorch refuses.
 
 .. concepts: N01 N02 N03
+.. claims: c0-25 c0-31 c3-07
 """
 
 import warnings
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from snippets.drawing import draw_memory
+from snippets.drawing import draw_memory, show_pictures
+from snippets.explain import show_error
 
 # %%
-# A tensor and its array share memory
-# -----------------------------------
+# The short answer
+# ----------------
+#
+# Into PyTorch with `torch.from_numpy`, back with `torch.Tensor.numpy`. Two
+# habits save you most errors: convert floats to float32 on the way in, and
+# write ``.detach().cpu().numpy()`` on the way back. ``detach()`` lets go of
+# gradients, ``cpu()`` fetches the numbers from a GPU. Where there is nothing
+# to do, neither of them copies anything.
+
+measured = np.array([1.5, 2.5, 3.5])
+
+tensor = torch.from_numpy(measured).float()  # float64 -> float32
+back = tensor.detach().cpu().numpy()
+
+print(tensor)
+print(back, back.dtype)
+
+assert measured.dtype == np.float64
+assert tensor.dtype == torch.float32
+assert tensor.tolist() == back.tolist() == [1.5, 2.5, 3.5]
+assert back.dtype == np.float32
+assert back.ctypes.data == tensor.data_ptr() != measured.ctypes.data
+
+# %%
+# numpy() shares the memory
+# -------------------------
 #
 # `torch.Tensor.numpy` copies nothing. The array reads the numbers where the
-# tensor keeps them, so a change in place shows on both sides. ``tensor + 1``
-# is not in place: its result has memory of its own.
-#
-# .. alt: The tensor and the array stand side by side above one strip of memory
-#    that holds 7, 2, 2, 2, 2. The sum stands below, above a strip of its own
-#    that holds 8, 3, 3, 3, 3.
+# tensor keeps them, so a change in place on one side shows on the other.
+# ``tensor + 1`` is not in place: its result has memory of its own.
 
 tensor = torch.ones(5)
 array = tensor.numpy()
+plus_one = tensor + 1
+
 tensor.add_(1)  # changes the tensor, and so the array
 array[0] = 7  # changes the array, and so the tensor
-plus_one = tensor + 1
-print(tensor, array, array.dtype)
-draw_memory({"tensor": tensor, "array": array, "tensor + 1": plus_one})
-plt.show()
+
+print("tensor:  ", tensor)
+print("array:   ", array)
+print("plus_one:", plus_one)
 
 assert tensor.tolist() == array.tolist() == [7, 2, 2, 2, 2]
-assert plus_one.tolist() == [8, 3, 3, 3, 3]
+assert plus_one.tolist() == [2, 2, 2, 2, 2]
+assert array.ctypes.data == tensor.data_ptr()
 assert array.dtype == np.float32
+
+# %%
+# .. alt: The tensor and the array stand side by side above one strip of memory
+#    that holds 7, 2, 2, 2, 2. The tensor plus_one stands above a strip of its
+#    own that holds 2, 2, 2, 2, 2.
+# .. fold: picture
+
+draw_memory({"tensor": tensor, "array": array, "plus_one": plus_one})
+show_pictures()
+
+assert plus_one.data_ptr() != tensor.data_ptr()
 
 # %%
 # From an array: share or copy
 # ----------------------------
 #
-# On the way in you choose: `torch.from_numpy` and `torch.as_tensor` share,
-# `torch.tensor` copies. Only the copy will still have its 1:
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    A tensor and its array are said to share memory always (claim c0-25):
-#    the copy below does not. An array of integers is shown to become floats
-#    (claim c3-07): the tensor keeps the array's dtype, here int64.
-#
-# .. alt: The array, the result of from_numpy and that of as_tensor stand above
-#    one strip of memory with 99, 2, 3. The result of torch.tensor stands above
-#    a strip of its own with 1, 2, 3.
+# On the way in you choose. `torch.from_numpy` and `torch.as_tensor` share the
+# array's memory, `torch.tensor` copies it. All three keep the array's dtype:
+# an array of int64 becomes a tensor of int64, not of floats. Only the copy
+# still has its 1:
 
 source = np.array([1, 2, 3], dtype=np.int64)
 shared = torch.from_numpy(source)
 also_shared = torch.as_tensor(source)
 copied = torch.tensor(source)
+
 source[0] = 99
-print(shared, copied, shared.dtype)
-draw_memory(
-    {"array": source, "from_numpy": shared, "as_tensor": also_shared}
-    | {"torch.tensor": copied}
-)
-plt.show()
+
+print("from_numpy:  ", shared, shared.dtype)
+print("as_tensor:   ", also_shared)
+print("torch.tensor:", copied)
 
 assert shared.tolist() == also_shared.tolist() == [99, 2, 3]
 assert shared.data_ptr() == also_shared.data_ptr() == source.ctypes.data
 assert copied.tolist() == [1, 2, 3]
-assert shared.dtype == copied.dtype == torch.int64
+assert shared.dtype == also_shared.dtype == copied.dtype == torch.int64
+
+# %%
+# .. alt: The array, the result of from_numpy and that of as_tensor stand above
+#    one strip of memory with 99, 2, 3. The result of torch.tensor stands above
+#    a strip of its own with 1, 2, 3.
+# .. fold: picture
+
+sharing = {"array": source, "from_numpy": shared, "as_tensor": also_shared}
+draw_memory(sharing | {"torch.tensor": copied})
+show_pictures()
+
+assert copied.data_ptr() != source.ctypes.data
+
+# %%
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    "I scaled my tensor, and now my original data is scaled, too." An
+#    operation in place, such as ``/=``, writes into the shared memory.
+
+pixels = np.array([0.0, 100.0, 200.0], dtype=np.float32)
+image = torch.from_numpy(pixels)
+image /= 200  # in place: this is where the pixels get lost
+
+print(pixels)
+
+assert pixels.tolist() == [0, 0.5, 1]
+assert image.dtype == torch.float32
+
+# %%
+# Write ``image = image / 200``, which makes a new tensor and leaves the array
+# alone:
+
+pixels = np.array([0.0, 100.0, 200.0], dtype=np.float32)
+image = torch.from_numpy(pixels)
+image = image / 200
+
+print(pixels)
+print(image)
+
+assert pixels.tolist() == [0, 100, 200]
+assert image.tolist() == [0, 0.5, 1]
+assert image.dtype == torch.float32
 
 # %%
 # The float64 surprise
 # --------------------
 #
-# NumPy's floats have 64 bits, the weights of a layer have 32, and a layer
-# refuses to mix them. The error calls them *Double* and *Float*:
+# NumPy's floats have 64 bits, the weights of a model have 32, and a layer of a
+# model refuses to mix them. (`torch.nn.Linear` is such a layer; a later page,
+# :ref:`linear`, explains it.) The error says *Double* for float64 and *Float*
+# for float32:
 
 measured = np.array([0.5, 1.5])
 layer = torch.nn.Linear(2, 1)
-try:
+
+with show_error("must have the same dtype, but got Double and Float"):
     layer(torch.from_numpy(measured))
-except RuntimeError as error:
-    print(error)
-    assert "Double and Float" in str(error)
-else:
-    raise AssertionError("a layer must not mix float64 and float32")
+
+assert torch.from_numpy(measured).dtype == torch.float64
+assert layer.weight.dtype == torch.float32
 
 # %%
-# The fix is `torch.Tensor.float`. A float64 number does not fit into a float32
-# place, so this copies, and the copy no longer follows the array. A float32
-# tensor needs no conversion: ``.float()`` returns the very same tensor.
+# ``.float()`` mends it. A float64 number does not fit into the place of a
+# float32 number, so ``.float()`` copies here, and the tensor no longer follows
+# the array. A float32 tensor needs no conversion: ``.float()`` returns the
+# very same tensor, which still shares its memory.
 
-converted = torch.from_numpy(measured).float()
+inputs = torch.from_numpy(measured).float()
 measured[0] = -8
-print(converted, converted.dtype, tuple(layer(converted).shape))
 
-assert converted.tolist() == [0.5, 1.5] and converted.dtype == torch.float32
-assert layer(converted).shape == (1,)
-assert converted.float() is converted
+print(inputs)
+print(layer(inputs).shape)  # (2,) -> (1,)
+
+assert inputs.tolist() == [0.5, 1.5]
+assert inputs.dtype == torch.float32
+assert layer(inputs).shape == (1,)
+assert inputs.float() is inputs
 
 # %%
-# Tensors that NumPy cannot take
-# ------------------------------
+# Tensors that NumPy refuses
+# --------------------------
 #
-# Three tensors that do not convert. The last is on the device ``meta``, which
-# keeps shapes and no numbers. It stands in for a GPU, whose memory NumPy
-# cannot read either.
+# The weights of a model require gradients, and so does everything computed
+# from them. NumPy knows nothing of gradients. The error names the way out:
+
+weight = torch.ones(2, requires_grad=True)
+
+with show_error("requires grad. Use tensor.detach().numpy() instead"):
+    weight.numpy()
+
+assert (weight * 3).requires_grad
+
+# %%
+# `torch.Tensor.detach` gives you the same numbers without gradients. It does
+# not copy them, so writing to this array changes the weight:
+
+array = weight.detach().numpy()
+array[0] = 5
+
+print(weight)
+
+assert weight.tolist() == [5, 1]
+assert weight.requires_grad
+
+# %%
+# NumPy cannot read the memory of a GPU. So that you see the error without one,
+# this tensor is on the device ``meta``, which every machine has and which
+# keeps shapes and no numbers. For a GPU the message says ``cuda:0`` instead.
+
+elsewhere = torch.ones(2, device="meta")
+
+with show_error("can't convert meta device type tensor", "Use Tensor.cpu()"):
+    elsewhere.numpy()
+
+assert elsewhere.device.type == "meta"
+
+# %%
+# ``.detach().cpu().numpy()`` covers both, and ``.numpy(force=True)`` is a
+# short form of it. Either one copies from a GPU and shares on the CPU. If you
+# want to write to the array, take a copy:
+
+array = weight.numpy(force=True).copy()
+array[0] = -1
+
+print(array)
+print(weight)
+
+assert array.tolist() == [-1, 1]
+assert weight.tolist() == [5, 1]
+assert weight.numpy(force=True).ctypes.data == weight.data_ptr()
+assert weight.detach().cpu().numpy().ctypes.data == weight.data_ptr()
+
+# %%
+# NumPy has no bfloat16, and no ``force`` helps. Convert to float32 first. The
+# other common dtypes have a twin of the same name in NumPy, int8 among them.
 
 half = torch.tensor([1.0, 0.1], dtype=torch.bfloat16)
-weight = torch.ones(2, requires_grad=True)
-elsewhere = torch.ones(2, device="meta")
-messages = []
-for refused in half, weight, elsewhere:
-    try:
-        refused.numpy()
-    except (TypeError, RuntimeError) as error:
-        messages.append(str(error))
-        print("-", error)
-    else:
-        raise AssertionError("NumPy must not take this tensor")
+small = torch.tensor([1, -2], dtype=torch.int8)
 
-assert messages[0].endswith("ScalarType BFloat16")
-assert messages[1].endswith("Use tensor.detach().numpy() instead.")
-assert "meta device type" in messages[2] and "Tensor.cpu()" in messages[2]
+with show_error("unsupported ScalarType BFloat16"):
+    half.numpy(force=True)
+print(half.float().numpy())
+print(small.numpy(), small.numpy().dtype)
+
+assert half.float().numpy().tolist() == [1, 0.10009765625]
+assert half.float().numpy().dtype == np.float32
+assert small.numpy().tolist() == [1, -2]
+assert small.numpy().dtype == np.int8
+for same in ("float16", "float64", "int32", "int64", "uint8", "bool"):
+    assert torch.ones(1, dtype=getattr(torch, same)).numpy().dtype == same
 
 # %%
-# Two of the messages name their fix: ``.detach()`` for a tensor that requires
-# gradients, ``.cpu()`` for one on a GPU. NumPy has no bfloat16, so widen that
-# to float32 first. Detaching does not copy: writing to that array changes the
-# weight.
+# Arrays that PyTorch refuses
+# ---------------------------
 #
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    A CharTensor, today called int8, is said not to convert to NumPy (claim
-#    c0-31). It does: that limit is long gone.
+# One missing value turns a NumPy array into an array of Python objects, and no
+# tensor holds objects. Convert the array to a dtype of numbers first. The
+# missing value becomes ``nan``, "not a number".
 
-widened = half.float().numpy()
-detached = weight.detach().numpy()
-detached[0] = 5
-small = torch.tensor([1, -2], dtype=torch.int8).numpy()
-print(widened, weight, small, small.dtype, sep="\n")
+ages = np.array([31, None, 45])
 
-assert widened.dtype == np.float32
-assert widened.tolist() == [1, 0.10009765625]  # 0.1 as bfloat16 keeps it
-assert weight.tolist() == [5, 1] and weight.requires_grad
-assert small.tolist() == [1, -2] and small.dtype == np.int8
+with show_error("can't convert np.ndarray of type numpy.object_"):
+    torch.from_numpy(ages)
+
+converted = torch.from_numpy(ages.astype(np.float32))
+print(converted)
+
+assert ages.dtype == object
+assert converted.dtype == torch.float32
+assert converted.isnan().tolist() == [False, True, False]
+assert converted[0] == 31
+assert converted[2] == 45
 
 # %%
-# Arrays that PyTorch cannot take
-# -------------------------------
-#
-# A reversed array is a view that reads memory backwards, which no tensor can
-# do. Strings are not numbers at all.
+# Words are no numbers, either. `numpy.unique` gives each word a number, and
+# the names to translate back:
+
+animals = np.array(["dog", "cat", "dog"])
+
+with show_error("can't convert np.ndarray of type numpy.str_"):
+    torch.from_numpy(animals)
+names, numbers = np.unique(animals, return_inverse=True)
+print(torch.from_numpy(numbers))
+print(names)
+
+assert torch.from_numpy(numbers).tolist() == [1, 0, 1]
+assert names.tolist() == ["cat", "dog"]
+assert names[numbers].tolist() == ["dog", "cat", "dog"]
+
+# %%
+# A reversed array reads its memory backwards, which a tensor cannot do. Images
+# that were flipped are such arrays. The message names the fix:
 
 backwards = np.array([1, 2, 3])[::-1]
-words = np.array(["dog", "cat", "dog"])
-messages = []
-for refused in backwards, words:
-    try:
-        torch.from_numpy(refused)
-    except (TypeError, ValueError) as error:
-        messages.append(str(error))
-        print("-", error)
-    else:
-        raise AssertionError("PyTorch must not take this array")
 
-assert "stride" in messages[0] and "array.copy()" in messages[0]
-assert "numpy.str_" in messages[1] and "float64" in messages[1]
+with show_error("strides are not currently supported", "array.copy()"):
+    torch.from_numpy(backwards)
+print(torch.from_numpy(backwards.copy()))
+
+assert torch.from_numpy(backwards.copy()).tolist() == [3, 2, 1]
 
 # %%
-# Copy the first into the usual order. Give each word a number with
-# `numpy.unique`, and keep the names to translate back:
+# The same name, another meaning
+# ------------------------------
+#
+# Most names that you know from NumPy mean the same for tensors. These raise no
+# error, and mean something else:
+#
+# .. list-table::
+#    :header-rows: 1
+#
+#    * - name
+#      - for an array
+#      - for a tensor
+#      - what NumPy does, for a tensor
+#    * - ``x.size``
+#      - how many numbers
+#      - a method that gives the shape
+#      - ``x.numel()``
+#    * - ``x.std()``
+#      - divides by N
+#      - divides by N - 1
+#      - ``x.std(correction=0)``
+#    * - ``x.repeat(2)``
+#      - each number twice
+#      - the whole row twice
+#      - ``x.repeat_interleave(2)``
+#    * - ``split(x, 2)``
+#      - two parts
+#      - parts of two numbers
+#      - ``x.tensor_split(2)``
 
-in_order = torch.from_numpy(backwards.copy())
-names, numbers = np.unique(words, return_inverse=True)
-labels = torch.from_numpy(numbers)
-print(in_order, labels, names)
+array = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+tensor = torch.from_numpy(array)
+halves = np.split(array, 2)
+pairs = torch.split(tensor, 2)
 
-assert in_order.tolist() == [3, 2, 1]
-assert labels.tolist() == [1, 0, 1] and names.tolist() == ["cat", "dog"]
-assert names[labels.numpy()].tolist() == words.tolist()
+print("size:  ", array.size, "and", tensor.size())
+print("std:   ", array.std().round(4), "and", tensor.std())
+print("repeat:", array.repeat(2), "and", tensor.repeat(2))
+print("split: ", len(halves), "parts and", len(pairs), "parts")
+
+assert array.size == tensor.numel() == 6
+assert tensor.size() == (6,)
+assert array.std().round(4) == 1.7078
+assert abs(tensor.std() - 1.8708) < 1e-4
+assert abs(tensor.std(correction=0) - array.std()) < 1e-9
+assert array.repeat(2)[:4].tolist() == [1, 1, 2, 2]
+assert tensor.repeat(2).tolist() == 2 * [1, 2, 3, 4, 5, 6]
+assert tensor.repeat_interleave(2).tolist() == array.repeat(2).tolist()
+assert len(halves) == 2
+assert halves[0].tolist() == [1, 2, 3]
+assert len(pairs) == 3
+assert pairs[0].tolist() == [1, 2]
+assert tensor.tensor_split(2)[0].tolist() == [1, 2, 3]
 
 # %%
-# A read-only array is taken with a warning. No tensor can be read-only, so
-# writing to this one changes the array all the same, and may even crash where
-# the array is a file. A copy is safe.
+# Look closer: read-only arrays
+# -----------------------------
+#
+# Some arrays must not be written to, those made from a picture file for
+# example. No tensor can be read-only. So `torch.from_numpy` takes such an
+# array with a warning, "The given NumPy array is not writable", and writing
+# to the tensor would change the array all the same. A copy is safe and quiet:
 
-frozen = np.array([1.0, 2.0])
-frozen.flags.writeable = False
-torch.set_warn_always(True)  # without it, torch warns once in a program
+photo = np.array([1.0, 2.0])
+photo.flags.writeable = False
+
+safe = torch.tensor(photo)
+safe[0] = 9
+
+print(safe)
+print(photo)
+
+assert safe.tolist() == [9, 2]
+assert photo.tolist() == [1, 2]
+torch.set_warn_always(True)  # otherwise torch warns once in a program
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    unsafe = torch.from_numpy(frozen)
-    safe = torch.tensor(frozen)  # a copy: no warning
+    unsafe = torch.from_numpy(photo)
 torch.set_warn_always(False)
-safe[0] = 9
+assert "The given NumPy array is not writable" in str(caught[0].message)
 unsafe[1] = 8
-message = str(caught[0].message).split(",")[0]
-print(message, safe, frozen, sep="\n")
+assert photo.tolist() == [1, 8]
 
-assert message == "The given NumPy array is not writable" and len(caught) == 1
-assert safe.tolist() == [9, 2] and frozen.tolist() == [1, 8]
+# %%
+# Try it
+# ------
+#
+# .. exercise:: Standardize a table, and leave it alone
+#
+#    ``table`` is a NumPy array of floats of shape (N, D), float64 or float32:
+#    one row for each sample. Write ``standardize(table)``. It returns a
+#    float32 tensor of the same shape in which each column has a mean of 0 and
+#    a standard deviation of 1, as ``std`` of PyTorch computes it. The array
+#    itself must not change.
+#
+#    .. hint:: Convert first, then compute the mean and the deviation of each
+#       column with ``dim=0``. Which of your operations are in place?
+
+
+def standardize(table):
+    """Return the (N, D) array as a float32 tensor, standardized by column."""
+    x = torch.from_numpy(table).float()
+    return (x - x.mean(dim=0)) / x.std(dim=0)  # (N, D) - (D,) -> (N, D)
+
+
+table = np.array([[1.0, 10.0], [2.0, 30.0], [3.0, 20.0]])
+single = table.astype(np.float32)
+kept = table.copy()
+expected = torch.tensor([[-1.0, -1.0], [0.0, 1.0], [1.0, 0.0]])
+answer = standardize(table)
+assert isinstance(answer, torch.Tensor), "return a tensor, not an array"
+assert answer.dtype == torch.float32, "models want float32"
+assert answer.shape == (3, 2), "as many rows and columns as the table"
+assert torch.allclose(answer.mean(dim=0), torch.zeros(2), atol=1e-6), (
+    "the mean of each column is 0"
+)
+assert torch.allclose(answer, expected), (
+    "divide each column by its own std, as PyTorch computes it"
+)
+assert torch.allclose(standardize(single), expected), "float32 works as well"
+assert (table == kept).all(), "the array must keep its numbers"
+assert (single == kept).all(), (
+    "the array must keep its numbers, also if it is float32 already"
+)
+
+# %%
+# .. exercise:: Any tensor to NumPy
+#
+#    Write ``to_array(tensor)``. It returns a NumPy array with the numbers of
+#    any tensor: one that requires gradients, one on a GPU, one of bfloat16,
+#    which becomes float32. Other dtypes stay as they are. Writing to the array
+#    must not change the tensor.
+#
+#    .. hint:: Only one dtype needs a conversion. ``copy()`` of an array gives
+#       it memory of its own.
+
+
+def to_array(tensor):
+    """Return the numbers of any tensor as an array with its own memory."""
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.detach().cpu().numpy().copy()
+
+
+integers = torch.tensor([1, 2, 3])
+array = to_array(integers)
+assert isinstance(array, np.ndarray), "return a NumPy array"
+assert array.dtype == np.int64, "integers stay integers"
+array[0] = 9
+assert integers.tolist() == [1, 2, 3], (
+    "writing to the array must not change the tensor"
+)
+assert to_array(torch.ones(2, dtype=torch.float64)).dtype == np.float64, (
+    "float64 stays float64"
+)
+weights = torch.tensor([1.0, 2.0], requires_grad=True)
+array = to_array(weights)
+assert array.tolist() == [1, 2], "a tensor that requires gradients"
+assert weights.requires_grad, "the tensor itself still requires gradients"
+half = torch.tensor([1.0, 0.5], dtype=torch.bfloat16)
+assert to_array(half).tolist() == [1, 0.5], "the numbers of a bfloat16 tensor"
+assert to_array(half).dtype == np.float32, "bfloat16 becomes float32"
 
 # %%
 # What you learned
 # ----------------
 #
-# ``.numpy()``, ``from_numpy`` and ``as_tensor`` share memory; `torch.tensor`
-# and a change of dtype copy. Not sure who else writes to an array? Copy it.
+# ``numpy()``, ``from_numpy`` and ``as_tensor`` share memory; `torch.tensor`
+# and a change of dtype copy. If you are not sure who else writes to an array,
+# copy it. Floats go in as float32, and ``.detach().cpu().numpy()`` brings them
+# back.
 #
-# Next: :ref:`devices` keeps tensors and models on the same device. More on
-# float32 and its relatives is in :ref:`dtypes`; the pictures come from
-# `snippets.drawing`.
+# Next: :ref:`devices` explains where a tensor is and how to move it. More on
+# float32 and its relatives is in :ref:`dtypes`, and what ``detach`` lets go of
+# in :ref:`first_gradient`.

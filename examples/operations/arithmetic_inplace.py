@@ -1,252 +1,369 @@
 r"""
 .. _arithmetic_inplace:
 
-Add in four ways, and change a tensor in place
-==============================================
+Arithmetic and in-place operations: make a new tensor or change one
+===================================================================
 
 Why do ``x + y``, ``torch.add(x, y)`` and ``x.add_(y)`` all exist, and what
-does the underscore do? After this page you can pick the form that fits, write
-a result into memory that you already have, tell who else sees an in-place
-change, and read the three errors that refuse one.
+does the underscore do? After this page you can compute with whole tensors
+without a loop, tell which operations overwrite a tensor, and find the line
+that changed your data behind your back.
 
 .. concepts: P01 P02
+.. claims: c0-10 c0-12 c0-16
 """
 
-import warnings
-
-import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import draw_memory
+from snippets.drawing import draw_memory, show_pictures
+from snippets.explain import show_error
 
 # %%
+# The short answer
+# ----------------
+#
+# Operators work element by element and give a new tensor. A method whose name
+# ends in an underscore writes its result into the tensor that it is called on.
+
+x = torch.tensor([1, 2, 3])
+y = torch.tensor([10, 20, 30])
+
+print(x + y)  # element by element
+print(x * y)
+print(x + 100)  # a plain number goes to every element
+
+x.add_(y)  # the underscore: x itself changes
+print("x is now", x)
+
+assert x.tolist() == [11, 22, 33]
+assert y.tolist() == [10, 20, 30]
+assert (x + y).tolist() == [21, 42, 63]
+assert (x * y).tolist() == [110, 440, 990]
+assert (x + 100).tolist() == [111, 122, 133]
+
+# %%
+# The operators
+# -------------
+#
+# They are the ones that Python has for numbers, and they mean the same.
+# ``/`` gives floats, even for integers. ``//`` rounds down, so -3.5 becomes
+# -4, and ``%`` is the remainder that goes with it.
+
+numbers = torch.tensor([7, -7])
+
+print(numbers - 1)
+print(numbers / 2)
+print(numbers // 2)
+print(numbers % 2)
+print(numbers**2)
+
+assert (numbers - 1).tolist() == [6, -8]
+assert (numbers / 2).tolist() == [3.5, -3.5]
+assert (numbers / 7).dtype == torch.float32
+assert (numbers // 2).tolist() == [3, -4]
+assert (numbers % 2).tolist() == [1, 1]
+assert (numbers**2).tolist() == [49, 49]
+assert torch.equal(numbers // 2 * 2 + numbers % 2, numbers)
+
+# %%
+# ``*`` multiplies element by element, for matrices too. The matrix product is
+# ``@``, which :ref:`products` explains.
+#
 # Four ways to add
 # ----------------
 #
-# Adding two tensors of one shape adds the numbers that stand in the same
-# place. Both must be there first:
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    The first example adds ``x`` before any ``x`` exists (claim c0-10), which
-#    fails. Its numbers are random without a seed (c0-12), so nobody can check
-#    them. Ours you can add in your head.
+# ``+`` is short for `torch.add`. That function also writes its result into a
+# tensor that you already have, if you name it with ``out=``. The fourth way is
+# `torch.Tensor.add_`. All four compute the same sums:
 
-y = torch.tensor([10, 20, 30])
-try:
-    x + y
-except NameError as error:
-    print(error)
-    assert "'x' is not defined" in str(error)
-else:
-    raise AssertionError("there is no x yet")
+a = torch.tensor([1.0, 2.0])
+b = torch.tensor([0.5, 0.5])
 
-assert y.tolist() == [10, 20, 30]
+print(a + b)
+print(torch.add(a, b))
 
-# %%
-# The operator ``+`` is short for `torch.add`. With ``out=`` that function
-# writes into a tensor which is there already. `torch.Tensor.add_` writes into
-# the tensor that it is called on. All four agree:
+result = torch.empty(2)  # room for two numbers
+torch.add(a, b, out=result)
+print(result)
 
-x = torch.tensor([1, 2, 3])
-operator, function = x + y, torch.add(x, y)
-room = torch.zeros_like(x)
-torch.add(x, y, out=room)
-changed = y.clone()  # a copy, so that y stays as it is
-changed.add_(x)
-print(operator, function)
-print(room, changed)
+a.add_(b)
+print(a)
 
-for total in (operator, function, room, changed):
-    assert total.tolist() == [11, 22, 33]
+assert a.tolist() == [1.5, 2.5]
+assert torch.equal(result, a)
+assert torch.equal(torch.add(a, b), a + b)
+assert b.tolist() == [0.5, 0.5]
 
 # %%
-# A plain number is added to every element, and the other operators work
-# element by element too. The function has an extra: ``alpha`` multiplies what
-# is added.
+# Write ``+`` unless you have a reason not to. One reason is the option
+# ``alpha``, which the function and the method have: it multiplies what is
+# added.
 
-plus_one = x + 1
-less, times = y - x, y * x
-weighted = torch.add(x, y, alpha=2)  # x + 2 * y
-print(plus_one, less, times)
-print(weighted)
+start = torch.tensor([1.0, 2.0])
+step = torch.tensor([10.0, 20.0])
 
-assert plus_one.tolist() == [2, 3, 4]
-assert less.tolist() == [9, 18, 27] and times.tolist() == [10, 40, 90]
-assert weighted.tolist() == [1 + 20, 2 + 40, 3 + 60]
+print(torch.add(start, step, alpha=0.1))  # start + 0.1 * step
+print(start)  # unchanged
 
-# %%
-# ``out=`` reuses memory
-# ----------------------
-#
-# With ``out=`` the result needs no new memory, if the shape fits. A tensor of
-# another shape is still resized, with a warning that this will end one day:
-
-too_long = torch.zeros(4, dtype=torch.int64)
-address = room.data_ptr()
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    torch.add(x, 5, out=room)  # fits: no warning
-    torch.add(x, 5, out=too_long)
-message, _, outlook = str(caught[0].message).partition(", which")
-print(message)
-
-assert message.endswith("was resized since it had shape [4]")
-assert "outputs will not be resized" in outlook
-assert len(caught) == 1 and too_long.tolist() == [6, 7, 8]
-assert room.tolist() == [6, 7, 8] and room.data_ptr() == address
+assert torch.add(start, step, alpha=0.1).tolist() == [2, 4]
+assert start.add(step, alpha=0.1).tolist() == [2, 4]
+assert start.tolist() == [1, 2]
 
 # %%
-# The underscore means: in place
-# ------------------------------
+# .. admonition:: Common mistake
+#    :class: mistake
 #
-# .. admonition:: In the notes
-#    :class: note-check
+#    "I called ``x.add(5)``, and ``x`` did not change." Without the underscore
+#    the method returns a new tensor. Keep it, ``x = x.add(5)``, or write
+#    ``x.add_(5)``.
+
+score = torch.tensor([1, 2])
+
+score.add(5)  # the result is lost
+print(score)
+
+score.add_(5)
+print(score)
+
+assert score.tolist() == [6, 7]
+assert score.add(5).tolist() == [11, 12]
+assert score.tolist() == [6, 7]
+
+# %%
+# Everyone who shares the memory sees the change
+# ----------------------------------------------
 #
-#    A method that ends in ``_`` is said to replace the *variable* by its
-#    result (claim c0-16). What it overwrites is the *memory*, so every tensor
-#    that reads this memory sees the change.
-#
-# Here a slice sees it, and only the clone does not:
-#
-# .. alt: Above one strip of memory with 11, 12, 13 stand the tensor points and
-#    its slice points[:2], which show the same new numbers. The clone stands
-#    above a strip of its own and still shows 1, 2, 3.
+# An in-place operation overwrites the memory of a tensor. A slice reads the
+# same memory, so it changes too. A clone has memory of its own.
 
 points = torch.tensor([1, 2, 3])
-slice_, clone = points[:2], points.clone()
-returned = points.add_(10)
-draw_memory({"points": points, "points[:2]": slice_, "clone": clone})
-plt.show()
+first_two = points[:2]
+copy = points.clone()
 
-assert returned is points  # the method also returns its tensor
-assert points.tolist() == [11, 12, 13] and slice_.tolist() == [11, 12]
-assert clone.tolist() == [1, 2, 3]
+points.add_(10)
+print(first_two)
+print(copy)
+
+assert first_two.tolist() == [11, 12]
+assert copy.tolist() == [1, 2, 3]
+assert first_two.data_ptr() == points.data_ptr() != copy.data_ptr()
 
 # %%
-# ``x += 1`` is in place, ``x = x + 1`` is not
-# --------------------------------------------
+# The picture shows each tensor above the memory that it reads:
 #
-# The first changes the tensor. The second makes a new one and gives it the old
-# name; whoever held the old tensor keeps it. Python's own ``__add__`` ends in
-# an underscore as well, but it is what ``+`` calls, and it changes nothing.
+# .. alt: Above one strip of memory with 11, 12, 13 stand the tensor points and
+#    its slice first_two, which show the same new numbers. The clone, copy,
+#    stands above a strip of its own and still shows 1, 2, 3.
+# .. fold: picture
+
+draw_memory({"points": points, "first_two": first_two, "copy": copy})
+show_pictures()
+
+assert points.tolist() == [11, 12, 13]
+
+# %%
+# ``x += 1`` changes the tensor, ``x = x + 1`` makes another
+# ----------------------------------------------------------
 #
-# .. alt: Two strips of memory. Above the first stands alias with 11, 12. Above
-#    the second, a new one, stands count with 111, 112.
+# ``+=``, ``-=``, ``*=`` and ``/=`` are in place, without any underscore. A
+# second name for the same tensor, such as ``backup`` below, is no copy:
 
 count = torch.tensor([1, 2])
-alias = count
-count += 10  # alias changes as well
-count.__add__(1000)  # its result is thrown away
-count = count + 100  # alias stays behind
-draw_memory({"alias": alias, "count": count})
-plt.show()
+backup = count  # two names, one tensor
 
-assert alias.tolist() == [11, 12] and count.tolist() == [111, 112]
+count += 10
+print("after += :", backup)
 
-# %%
-# This bites in functions. An argument is an alias too, so ``+=`` reaches the
-# caller's tensor:
+count = count + 100
+print("after  + :", backup)
+print("count    :", count)
 
-
-def add_bonus(grades):
-    """Add five points to each grade."""
-    grades += 5
-    return grades
-
-
-before = torch.tensor([60, 70])
-after = add_bonus(before)
-print(before, after)
-
-assert after is before and before.tolist() == [65, 75]  # not what we wanted
+assert backup.tolist() == [11, 12]
+assert count.tolist() == [111, 112]
+assert backup.data_ptr() != count.data_ptr()
 
 # %%
-# Without ``+=`` the function leaves its argument alone:
-
-
-def with_bonus(grades):
-    """Return new grades, each five points higher."""
-    return grades + 5
-
-
-raised = with_bonus(before)
-print(before, raised)
-
-assert before.tolist() == [65, 75] and raised.tolist() == [70, 80]
-
-# %%
-# More such methods
-# -----------------
+# The second line made a new tensor and gave it the name ``count``. The old one
+# stays as it was, under its other name:
 #
-# Many operations have a twin with an underscore. `torch.Tensor.copy_` fills a
-# tensor with the numbers of another and converts them to its own dtype.
-# `torch.Tensor.t_` transposes a matrix: it gets another shape, and its numbers
-# stay where they are in memory.
+# .. alt: Two strips of memory. Above the first stands backup with 11, 12.
+#    Above the second, a new one, stands count with 111, 112.
+# .. fold: picture
 
-grid = torch.zeros(2, 3)
-grid.copy_(x)  # a row of integers, repeated in both rows
-first_row = grid[0]
-grid.t_()
-print(grid)
+draw_memory({"backup": backup, "count": count})
+show_pictures()
 
-assert grid.dtype == torch.float32 and first_row.tolist() == [1, 2, 3]
-assert grid.tolist() == [[1, 1], [2, 2], [3, 3]]
-assert grid.data_ptr() == first_row.data_ptr()
-assert grid.stride() == (1, 3)  # a row down: 1 place on in memory; right: 3
+assert torch.equal(count, backup + 100)
 
 # %%
-# When in place is refused
-# ------------------------
+# A function that changes its caller's data
+# -----------------------------------------
 #
-# The memory is fixed, and so is what it can hold. Integers have no room for
-# fractions, and two numbers no room for six:
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    "My function is right the first time, and wrong when I run the notebook
+#    cell again." Look for ``+=`` or an underscore: inside a function, the
+#    argument is the caller's tensor, not a copy.
 
-pair = torch.tensor([1, 2])
-changes = {"dtype": torch.tensor([0.5, 0.5]), "shape": torch.ones(3, 2).long()}
-parts = {"dtype": "Float can't be cast", "shape": "output with shape [2]"}
-for what, change in changes.items():
-    try:
-        pair.add_(change)
-    except RuntimeError as error:
-        print(f"{what}: {error}")
-        assert parts[what] in str(error)
-    else:
-        raise AssertionError(f"a change of {what} must be refused")
 
-assert pair.tolist() == [1, 2]
-assert (pair + changes["dtype"]).tolist() == [1.5, 2.5]
-assert (pair + changes["shape"]).shape == (3, 2)
+def to_fahrenheit(celsius):
+    """Convert temperatures, and overwrite them by accident."""
+    celsius *= 1.8
+    celsius += 32
+    return celsius
+
+
+week = torch.tensor([0.0, 10.0, 20.0])
+print(to_fahrenheit(week))
+print(to_fahrenheit(week))  # converted twice
+print("week:", week)
+
+assert to_fahrenheit(torch.tensor([0.0, 10.0, 20.0])).tolist() == [32, 50, 68]
+assert torch.allclose(week, torch.tensor([89.6, 122.0, 154.4]))
+assert to_fahrenheit(week) is week
 
 # %%
-# Without the underscore both work, because a new tensor may have any dtype and
-# shape. The third refusal comes up when you train. A *leaf* is a tensor that
-# you made yourself; if it also records gradients, an in-place change would
-# spoil the record. `torch.no_grad` says that the change is not part of it.
+# With plain operators the function leaves its argument alone:
 
-weight = torch.tensor([1.0, 2.0], requires_grad=True)
-try:
-    weight.sub_(0.5)
-except RuntimeError as error:
-    print(error)
-    assert "a leaf Variable that requires grad" in str(error)
-else:
-    raise AssertionError("a leaf that requires grad must refuse")
-with torch.no_grad():
-    weight.sub_(0.5)
-print(weight)
 
-assert weight.tolist() == [0.5, 1.5] and weight.requires_grad
+def celsius_to_fahrenheit(celsius):
+    """Return temperatures in Fahrenheit, as a new tensor."""
+    return celsius * 1.8 + 32
+
+
+week = torch.tensor([0.0, 10.0, 20.0])
+print(celsius_to_fahrenheit(week))
+print("week:", week)
+
+assert celsius_to_fahrenheit(week).tolist() == [32, 50, 68]
+assert week.tolist() == [0, 10, 20]
+
+# %%
+# What an in-place operation cannot do
+# ------------------------------------
+#
+# The memory is fixed, and so is the dtype of what it holds. A tensor of
+# integers has no room for fractions:
+
+goals = torch.tensor([1, 2])
+
+with show_error("Float can't be cast to the desired output type Long"):
+    goals += 0.5
+
+goals = goals + 0.5  # a new tensor may have another dtype
+print(goals)
+
+assert goals.tolist() == [1.5, 2.5]
+assert goals.dtype == torch.float32
+
+# %%
+# The size of a tensor is fixed as well, as :ref:`broadcasting` shows. Tensors
+# that record gradients, as in training, can refuse an in-place change for a
+# third reason: see :ref:`grad_limits`.
+#
+# Look closer: more ways to overwrite
+# -----------------------------------
+#
+# Many operations have a twin with an underscore. A few exist in place alone:
+# `torch.Tensor.zero_` and `torch.Tensor.fill_` set every element, and
+# `torch.Tensor.copy_` takes over the elements of another tensor and converts
+# them to its own dtype. An assignment to a slice is in place, too.
+
+room = torch.empty(3)
+
+room.fill_(7)
+print(room)
+
+room.copy_(torch.tensor([1, 2, 3]))
+print(room)
+
+room[:1] = 0
+print(room)
+
+assert room.tolist() == [0, 2, 3]
+assert room.dtype == torch.float32
+address = room.data_ptr()
+assert room.fill_(7).tolist() == [7, 7, 7]
+assert room.zero_().add_(1) is room
+assert room.tolist() == [1, 1, 1]
+assert room.__add__(1).tolist() == [2, 2, 2]
+assert room.tolist() == [1, 1, 1]
+assert room.data_ptr() == address
+
+# %%
+# Each such method also returns its tensor, so calls can be chained:
+# ``room.zero_().add_(1)``. Only a *single* underscore at the end counts. Names
+# such as ``__add__`` are Python's own, and ``__add__`` is what ``+`` calls.
+#
+# Are in-place operations faster? They save the memory for a result, which
+# matters for large tensors. Elsewhere prefer the code that is easy to read.
+#
+# Try it
+# ------
+#
+# .. exercise:: Rescale an image
+#
+#    The pixels of ``image`` lie between ``low`` and ``high``. Write
+#    ``rescale(image, low, high)``, which returns them as floats between -1
+#    and 1. The image itself must stay as it is, since others still use it.
+#
+#    .. hint:: First bring the pixels to 0 to 1: take away ``low``, and divide
+#       by the distance between ``low`` and ``high``.
+
+
+def rescale(image, low, high):
+    """Return a new tensor: low becomes -1, high becomes 1. Same shape."""
+    share = (image - low) / (high - low)
+    return share * 2 - 1
+
+
+image = torch.tensor([[20.0, 40.0], [60.0, 100.0]])
+scaled = rescale(image, 20, 100)
+assert image.tolist() == [[20, 40], [60, 100]], "the image must stay as it is"
+assert scaled.shape == (2, 2), "one result for each pixel"
+assert scaled[0, 0] == -1, "low, here 20, must become -1"
+assert scaled[1, 1] == 1, "high, here 100, must become 1"
+assert scaled[1, 0] == 0, "60, in the middle of 20 and 100, must become 0"
+assert scaled[0, 1] == -0.5, "40, a quarter of the way, must become -0.5"
+
+# %%
+# .. exercise:: A running average, in place
+#
+#    Training code often smooths a value that jumps: it keeps 90 % of the old
+#    average and takes 10 % of the new value. Write
+#    ``update(average, new, keep)``, which does this *inside* ``average``, so
+#    that every part of a program that holds this tensor sees the new average.
+#
+#    .. hint:: Two in-place operations are enough. ``alpha`` multiplies what
+#       `torch.Tensor.add_` adds.
+
+
+def update(average, new, keep):
+    """Change average to keep * average + (1 - keep) * new; return nothing."""
+    average *= keep
+    average.add_(new, alpha=1 - keep)
+
+
+average = torch.tensor([8.0, 0.0])
+new = torch.tensor([4.0, 2.0])
+held_elsewhere = average
+update(average, new, 0.5)
+assert held_elsewhere.tolist() != [8, 0], "change the tensor, make no new one"
+assert new.tolist() == [4, 2], "the new value must stay as it is"
+assert average.tolist() == [6, 1], "0.5 * [8, 0] + 0.5 * [4, 2] is [6, 1]"
+update(average, new, 0.75)
+assert average.tolist() == [5.5, 1.25], "keep is the weight of the old average"
 
 # %%
 # What you learned
 # ----------------
 #
-# ``+`` and `torch.add` make a new tensor; ``out=``, a final ``_`` and ``+=``
-# write into an old one, and everyone who shares its memory sees that. An
-# in-place change that needs another dtype or more room is refused.
+# Operators and plain methods make new tensors. A final underscore, ``+=`` and
+# ``out=`` overwrite memory that is there, and whoever shares it sees the
+# change. In a function, prefer operators, so that your caller's data stay
+# whole.
 #
-# Next: :ref:`reductions` turns many numbers into one, and :ref:`broadcasting`
-# adds tensors of different shapes. Which tensors share memory is a question in
-# :ref:`view_reshape_flatten`. The pictures come from `snippets.drawing`.
+# Next: :ref:`broadcasting` adds tensors of different shapes, and
+# :ref:`reductions` turns many numbers into one. Which tensors share memory is
+# a question in :ref:`view_reshape_flatten`.

@@ -1,57 +1,59 @@
 r"""
 .. _products:
 
-Multiply vectors, matrices and batches
-======================================
+matmul, @ and dot: multiply vectors, matrices and batches
+=========================================================
 
 Is ``a * b`` the matrix product, or is it ``a @ b``? After this page you know
-what ``*``, ``@``, `torch.dot`, `torch.mv`, `torch.mm` and `torch.bmm` each
-compute, can predict the shape of a product before you run it, and can read the
-error when two shapes do not fit.
+what ``*``, ``@``, `torch.dot`, `torch.mv`, `torch.outer` and `torch.bmm` each
+compute, can predict the shape of a product before you run it, and can read
+the error "mat1 and mat2 shapes cannot be multiplied".
 
 .. concepts: P04
+.. claims: c1-15
 """
 
-import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
+from snippets.explain import show_error
 
 # %%
-# ``*`` is not the matrix product
-# -------------------------------
+# The short answer
+# ----------------
 #
-# Two people buy fruit: each row of ``basket`` holds one person's pears and
-# figs. Two shops ask different prices: each column of ``price`` is a shop.
-# What does each person pay in each shop? Many reach for ``*`` first:
+# The matrix product is ``@``. Here each row of ``basket`` says how many pears,
+# figs and plums one person buys, and each column of ``price`` holds the prices
+# of one shop. What does each person pay in each shop?
 
-basket = torch.tensor([[2, 1], [0, 3]])  # (2 people, 2 fruits)
-price = torch.tensor([[4, 5], [2, 1]])  # (2 fruits, 2 shops)
-by_element = basket * price
-print(by_element)
+basket = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]])  # 2 people, 3 fruits
+price = torch.tensor([[4.0, 5.0], [2.0, 1.0], [3.0, 3.0]])  # 3 fruits, 2 shops
 
-assert by_element.tolist() == [[2 * 4, 1 * 5], [0 * 2, 3 * 1]]
+print(basket @ price)  # (2, 3) @ (3, 2) -> (2, 2)
 
-# %%
-# No error, and nonsense: ``*`` multiplied numbers that stand in the same
-# place, figs with pears. The matrix product ``@`` walks along a *row* of the
-# left and down a *column* of the right, multiplies as it goes, and sums.
-
-to_pay = basket @ price
-print(to_pay)
-
-assert to_pay.tolist() == [
-    [2 * 4 + 1 * 2, 2 * 5 + 1 * 1],
-    [0 * 4 + 3 * 2, 0 * 5 + 3 * 1],
-]
-assert torch.equal(torch.mm(basket, price), to_pay)
+assert (basket @ price).tolist() == [[10, 11], [9, 6]]
+assert torch.equal(torch.matmul(basket, price), basket @ price)
+assert torch.equal(torch.mm(basket, price), basket @ price)
 
 # %%
-# The inner sizes meet and vanish
-# -------------------------------
+# The first number, 10, is 2 · 4 + 1 · 2 + 0 · 3: the first row times the first
+# column, place by place, and then the sum. The operator ``@`` is
+# `torch.matmul`. What it computes depends on the number of dimensions, and for
+# each case there is a function that accepts no other:
 #
-# The row and the column must be equally long. That length, the inner size, is
-# summed away, and the outer sizes stay:
+# .. code-block:: text
+#
+#    dot    (n,)       (n,)       ->  ()          one number
+#    mv     (n, m)     (m,)       ->  (n,)        matrix times vector
+#    mm     (n, m)     (m, p)     ->  (n, p)      matrix times matrix
+#    bmm    (b, n, m)  (b, m, p)  ->  (b, n, p)   batch times batch
+
+# %%
+# The shape rule
+# --------------
+#
+# A row on the left must be as long as a column on the right. This length, the
+# *inner size*, is summed away, and the two outer sizes stay:
 #
 # .. code-block:: text
 #
@@ -66,171 +68,296 @@ assert torch.equal(torch.mm(basket, price), to_pay)
 #    and four columns, and their product of two rows and four columns. The
 #    first row of left, the last column of right and the 7 in the first row and
 #    last column of the product are orange; all else is blue.
+# .. fold: picture
 
-left = torch.tensor([[1, 2, 3], [0, 1, 0]])  # (2, 3)
-right = torch.tensor([[1, 0, 2, 1], [0, 1, 1, 0], [1, 1, 0, 2]])  # (3, 4)
-product = left @ right  # (2, 4)
-marks = [torch.zeros_like(grid) for grid in (left, right, product)]
-marks[0][0], marks[1][:, 3], marks[2][0, 3] = 1, 1, 1
-draw_tensors(
-    {"left": left, "right": right, "left @ right": product}, groups=marks
+left = torch.tensor([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]])
+right = torch.tensor(
+    [[1.0, 0.0, 2.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 2.0]]
 )
-plt.show()
+in_left = torch.zeros(2, 3)
+in_left[0] = 1
+in_right = torch.zeros(3, 4)
+in_right[:, 3] = 1
+in_product = torch.zeros(2, 4)
+in_product[0, 3] = 1
+draw_tensors(
+    {"left": left, "right": right, "left @ right": left @ right},
+    groups=[in_left, in_right, in_product],
+)
+show_pictures()
 
-assert product.tolist() == [[4, 5, 4, 7], [0, 1, 1, 0]]
-assert product[0, 3] == (left[0] * right[:, 3]).sum()
-
-# %%
-# When the inner sizes differ, there is an error. It calls the two matrices
-# ``mat1`` and ``mat2`` and writes their shapes with an x. Newer versions put
-# the name of the operation in front.
-
-rows = torch.tensor([[1, 0, 1], [0, 2, 0]])  # (2, 3)
-try:
-    left @ rows  # (2, 3) @ (2, 3)
-except RuntimeError as error:
-    print(error)
-    assert "shapes cannot be multiplied (2x3 and 2x3)" in str(error)
-else:
-    raise AssertionError("inner sizes 3 and 2 must not fit")
+assert (left @ right).tolist() == [[4, 5, 4, 7], [0, 1, 1, 0]]
+assert (left @ right)[0, 3] == (left[0] * right[:, 3]).sum()
 
 # %%
-# Read the two inner numbers, here 3 and 2. If the numbers to pair stand in the
-# *rows* of both, transpose the right one with ``.T`` to make them columns.
-# Each result is then one row of ``left`` with one row of ``rows``:
-
-paired = left @ rows.T  # (2, 3) @ (3, 2) -> (2, 2)
-print(paired)
-
-assert paired.tolist() == [[1 + 3, 2 * 2], [0, 1 * 2]]
-assert paired[0, 1] == (left[0] * rows[1]).sum()
-
-# %%
-# Vectors have functions of their own
-# -----------------------------------
-#
-# `torch.dot` takes two vectors and gives one number; `torch.mv` takes a matrix
-# and a vector. Their inner size vanishes in the same way.
-
-pears_figs = torch.tensor([3, 2])  # (2,)
-first_shop = price[:, 0]  # (2,), the prices 4 and 2
-bill = torch.dot(pears_figs, first_shop)  # (2,) and (2,) -> ()
-bills = torch.mv(basket, first_shop)  # (2, 2) and (2,) -> (2,)
-print(bill, bills)
-
-assert bill == 3 * 4 + 2 * 2 and bill.shape == ()
-assert bills.tolist() == [2 * 4 + 1 * 2, 0 * 4 + 3 * 2]
-assert pears_figs @ first_shop == bill
-assert torch.equal(basket @ first_shop, bills)
-
-# %%
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Dot products are said to be done with ``@`` (claim c1-15). That holds for
-#    two vectors. For two matrices ``@`` is the matrix product, for more
-#    dimensions a batch of them. `torch.dot` takes vectors and refuses the
-#    rest:
-
-try:
-    torch.dot(basket, price)
-except RuntimeError as error:
-    print(error)
-    assert "1D tensors expected" in str(error)
-else:
-    raise AssertionError("dot must refuse matrices")
-
-assert pears_figs.dim() == 1 and basket.dim() == 2
-
-# %%
-# A batch of matrices at once
+# When the inner sizes differ
 # ---------------------------
 #
-# With three dimensions the first counts matrices. `torch.bmm`, the batched
-# matrix product, multiplies the first with the first, the second with the
-# second, and so on: (b, n, m) and (b, m, p) give (b, n, p). Here `torch.stack`
-# makes three tables into such a batch.
+# The error calls the two matrices ``mat1`` and ``mat2`` and writes their
+# shapes with an x. Compare the two numbers in the middle, here 3 and 2. Often
+# one matrix lies on its side, and ``.T``, which swaps rows and columns, puts
+# it right:
 
-days = torch.stack([basket, basket + 1, 2 * basket])  # (3, 2, 2)
-prices = torch.stack([price, price, price + 1])  # dearer on the third day
-daily = torch.bmm(days, prices)  # (3, 2, 2)
-print(daily[2])
+price_by_shop = torch.tensor([[4.0, 2.0, 3.0], [5.0, 1.0, 3.0]])  # (2, 3)
 
-assert daily[2].tolist() == [[4 * 5 + 2 * 3, 4 * 6 + 2 * 2], [18, 12]]
-for day in range(3):
-    assert torch.equal(daily[day], days[day] @ prices[day])
+with show_error("mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"):
+    basket @ price_by_shop
+print(basket @ price_by_shop.T)  # (2, 3) @ (3, 2) -> (2, 2)
 
-# %%
-# If the same prices hold every day, one matrix is enough, but not for
-# `torch.bmm`. It wants two batches of the same length, and ``price[None]`` is
-# a batch of one:
-
-try:
-    torch.bmm(days, price[None])  # (3, 2, 2) and (1, 2, 2)
-except RuntimeError as error:
-    print(error)
-    assert "to be: [3, 2] but got: [1, 2]" in str(error)
-else:
-    raise AssertionError("bmm must not broadcast")
+assert torch.equal(price_by_shop.T, price)
+assert torch.equal(basket @ price_by_shop.T, basket @ price)
+assert (basket @ price_by_shop.T).tolist() == [[10, 11], [9, 6]]
 
 # %%
-# The operator ``@``, which is `torch.matmul`, uses the one matrix for every
-# day. The last two dimensions are the matrices and follow the product rule.
-# All before them are batch dimensions: there, a missing size or a size of 1
-# stretches, as :ref:`broadcasting` explains.
+# The mistake without an error
+# ----------------------------
 #
-# .. alt: Three blocks of two by two numbers, the days, in three colors; one
-#    block, the prices; three blocks, the bills, in the colors of their days.
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    You write ``*`` for the matrix product. It multiplies the values that
+#    stand in the same place. On two square tables of the same size there is
+#    no error, and the result even has the right shape.
 
-same_price = days @ price  # (3, 2, 2) @ (2, 2) -> (3, 2, 2)
-block = torch.stack([torch.full((2, 2), day) for day in range(3)])
-draw_tensors(
-    {"days": days, "price": price, "days @ price": same_price},
-    groups=[block, torch.full_like(price, 3), block],
-)
-plt.show()
+two_fruits = basket[:, :2]  # pears and figs alone, (2 people, 2 fruits)
+two_prices = price[:2]  # (2 fruits, 2 shops)
 
-assert same_price[1].tolist() == [[3 * 4 + 2 * 2, 3 * 5 + 2 * 1], [12, 9]]
-assert torch.equal(same_price[0], to_pay)
-assert torch.equal(torch.matmul(days, price), same_price)
+print("by accident:")
+print(two_fruits * two_prices)
+print("as meant:")
+print(two_fruits @ two_prices)
+
+assert (two_fruits * two_prices).tolist() == [[8, 5], [0, 3]]
+assert (two_fruits @ two_prices).tolist() == [[10, 11], [6, 3]]
+assert (two_fruits * two_prices).shape == (two_fruits @ two_prices).shape
+
+# %%
+# The order counts too. With square tables the swapped product runs as well,
+# and it means nothing. A comment that names the sizes, as above, shows it:
+# (2 fruits, 2 shops) and (2 people, 2 fruits) do not meet.
+
+print(two_prices @ two_fruits)
+
+assert (two_prices @ two_fruits).tolist() == [[8, 19], [4, 5]]
+assert not torch.equal(two_prices @ two_fruits, two_fruits @ two_prices)
+
+# %%
+# Vectors
+# -------
+#
+# `torch.dot` multiplies two vectors place by place and sums: one number.
+# `torch.mv` does so with each row of a matrix. For two vectors ``@`` is the
+# dot product, for a matrix and a vector it is ``mv``.
+
+first_person = basket[0]  # (3,)
+first_shop = price[:, 0]  # (3,)
+
+print("dot:", torch.dot(first_person, first_shop))  # (3,), (3,) -> ()
+print("mv: ", torch.mv(basket, first_shop))  # (2, 3), (3,) -> (2,)
+print("@:  ", first_person @ first_shop, basket @ first_shop)
+with show_error("1D tensors expected"):
+    torch.dot(basket, price)
+
+assert torch.dot(first_person, first_shop) == 10
+assert torch.dot(first_person, first_shop).shape == ()
+assert torch.mv(basket, first_shop).tolist() == [10, 9]
+assert (first_person @ first_shop).tolist() == 10
+assert torch.equal(basket @ first_shop, torch.mv(basket, first_shop))
+
+# %%
+# `torch.outer` goes the other way: it sums nothing and multiplies each value
+# of one vector by each value of the other.
+
+tens = torch.tensor([10.0, 20.0])
+ones = torch.tensor([1.0, 2.0, 3.0])
+
+print(torch.outer(tens, ones))  # (2,), (3,) -> (2, 3)
+
+assert torch.outer(tens, ones).tolist() == [[10, 20, 30], [20, 40, 60]]
+assert torch.equal(torch.outer(tens, ones), tens[:, None] * ones)
+
+# %%
+# A batch of matrices
+# -------------------
+#
+# With three dimensions, the first one counts matrices. `torch.bmm` multiplies
+# the first matrix by the first, the second by the second, and so on. Here two
+# days have their own baskets and their own prices:
+
+days = torch.tensor(
+    [
+        [[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]],
+        [[0.0, 0.0, 5.0], [1.0, 1.0, 1.0]],
+    ]
+)  # (2 days, 2 people, 3 fruits)
+dearer = torch.tensor([0.0, 1.0])  # the second day adds 1 to each price
+day_prices = price + dearer[:, None, None]  # (3, 2) + (2, 1, 1) -> (2, 3, 2)
+
+print(torch.bmm(days, day_prices))  # (2, 2, 3), (2, 3, 2) -> (2, 2, 2)
+
+bills = torch.bmm(days, day_prices)
+assert bills.tolist() == [[[10, 11], [9, 6]], [[20, 20], [12, 12]]]
+assert torch.equal(bills[1], days[1] @ day_prices[1])
+large = torch.bmm(torch.ones(10, 8, 6), torch.ones(10, 6, 9))
+assert large.shape == (10, 8, 9)
+
+# %%
+# If all days share one table of prices, ``bmm`` refuses: it wants two batches
+# of the same length. ``@`` uses the one matrix for every day. The last two
+# dimensions follow the shape rule, and all before them broadcast.
+
+with show_error("Expected size for first two dimensions of batch2"):
+    torch.bmm(days, price[None])  # (2, 2, 3) and (1, 3, 2)
+print(days @ price)  # (2, 2, 3) @ (3, 2) -> (2, 2, 2)
+
+assert (days @ price).tolist() == [[[10, 11], [9, 6]], [[15, 15], [9, 9]]]
+assert torch.equal((days @ price)[1], days[1] @ price)
 assert (torch.ones(5, 1, 2, 3) @ torch.ones(4, 3, 6)).shape == (5, 4, 2, 6)
 
 # %%
-# Both sides need one dtype
-# -------------------------
+# .. alt: Two blocks of two rows and three columns, the days, one blue and one
+#    orange; one green block, the prices; two blocks of two by two, the bills,
+#    in the colors of their days.
+# .. fold: picture
+
+day = torch.arange(2)[:, None, None]
+draw_tensors(
+    {"days": days, "price": price, "days @ price": days @ price},
+    groups=[
+        day.expand(2, 2, 3),
+        torch.full((3, 2), 2),
+        day.expand(2, 2, 2),
+    ],
+)
+show_pictures()
+
+assert torch.equal((days @ price)[0], basket @ price)
+
+# %%
+# One dtype, and floats
+# ---------------------
 #
-# ``*`` mixes whole numbers and floats and gives floats. A product of matrices
-# does not: convert one side first.
+# ``*`` mixes dtypes. A matrix product does not: both sides need the same one.
+# Use floats, too. On the CPU you can multiply matrices of integers, but on an
+# NVIDIA GPU that is an error, which is why all tables here hold floats.
 
-half_off = torch.tensor([[0.5, 0.0], [0.0, 0.5]])
-try:
-    to_pay @ half_off  # int64 and float32
-except RuntimeError as error:
-    print(error)
-    assert "same dtype" in str(error)
-else:
-    raise AssertionError("two dtypes must not fit")
-halved = to_pay.float() @ half_off
-print(halved)
+exact_price = price.double()  # float64
 
-assert halved.tolist() == [[5, 5.5], [3, 1.5]]
-assert (to_pay * half_off).dtype == torch.float32
+with show_error("same dtype"):
+    basket @ exact_price
+print(basket @ exact_price.float())
+
+assert (basket * exact_price.T).dtype == torch.float64
+assert torch.equal(basket @ exact_price.float(), basket @ price)
+whole = torch.tensor([[1, 2], [3, 4]], device="cpu")
+assert (whole @ whole).tolist() == [[7, 10], [15, 22]]
+if torch.cuda.is_available():
+    refusal = "none"
+    try:
+        whole.cuda() @ whole.cuda()
+    except RuntimeError as error:
+        refusal = str(error)
+    assert "not implemented for" in refusal, refusal
+
+# %%
+# Look closer: where to put the brackets
+# --------------------------------------
+#
+# The product of (n, m) and (m, p) takes n · m · p multiplications. Both
+# ``(a @ b) @ v`` and ``a @ (b @ v)`` are the same vector, but the first makes
+# a matrix on the way, the second only a vector:
+
+a = torch.ones(500, 400)
+b = torch.ones(400, 300)
+v = torch.ones(300)
+
+print("same result:", ((a @ b) @ v)[0], (a @ (b @ v))[0])
+print("multiplications, matrix first:", 500 * 400 * 300 + 500 * 300)
+print("multiplications, vector first:", 400 * 300 + 500 * 400)
+
+assert torch.equal((a @ b) @ v, a @ (b @ v))
+assert ((a @ b) @ v)[0] == (a @ (b @ v))[0] == 120_000
+assert a.numel() * b.shape[1] + (a @ b).numel() == 500 * 400 * 300 + 500 * 300
+assert b.numel() + a.numel() == 400 * 300 + 500 * 400
+
+# %%
+# Try it
+# ------
+#
+# .. exercise:: Cosine similarity of all pairs
+#
+#    The cosine of two vectors is their dot product, divided by the length of
+#    each; the length is the root of the sum of squares. Write
+#    ``cosines(a, b)``, which compares each row of ``a`` with each row of
+#    ``b``, without a loop.
+#
+#    .. hint:: Divide each row by its length first; with ``keepdim=True`` the
+#       lengths broadcast. Then one matrix product makes all dot products.
+
+
+def cosines(a, b):
+    """Return the cosine of each row of ``a`` with each row of ``b``.
+
+    ``a`` has shape (N, D), ``b`` has shape (M, D), the result has (N, M).
+    """
+    a = a / (a**2).sum(dim=1, keepdim=True).sqrt()  # (N, D) / (N, 1)
+    b = b / (b**2).sum(dim=1, keepdim=True).sqrt()  # (M, D) / (M, 1)
+    return a @ b.T  # (N, D) @ (D, M) -> (N, M)
+
+
+one = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+two = torch.tensor([[6.0, 8.0], [4.0, 0.0], [-3.0, -4.0]])
+found = cosines(one, two)
+assert found.shape == (2, 3), "one cosine for each pair of rows: (N, M)"
+assert found.abs().max() < 1.001, (
+    "a cosine lies between -1 and 1: divide each row by its own length"
+)
+assert torch.allclose(found[0], torch.tensor([1.0, 0.6, -1.0])), (
+    "(3, 4) has the cosines 1, 0.6 and -1 with (6, 8), (4, 0) and (-3, -4)"
+)
+assert torch.allclose(found[1], torch.tensor([0.8, 0.0, -0.8])), (
+    "(0, 2) has the cosines 0.8, 0 and -0.8 with (6, 8), (4, 0) and (-3, -4)"
+)
+
+# %%
+# .. exercise:: Every day has its own prices
+#
+#    ``baskets`` has shape (days, people, fruits), and ``prices`` has shape
+#    (days, fruits): there is one shop, and its prices change every day. Write
+#    ``daily_bills(baskets, prices)``, which returns what each person pays on
+#    each day.
+#
+#    .. hint:: ``@`` takes ``prices`` for one matrix. Make it a batch of
+#       columns, (days, fruits, 1), and drop the 1 from the result.
+
+
+def daily_bills(baskets, prices):
+    """Return what each person pays on each day, (days, people).
+
+    ``baskets`` has shape (days, people, fruits), ``prices`` has shape
+    (days, fruits).
+    """
+    bills = baskets @ prices[:, :, None]  # -> (days, people, 1)
+    return bills[:, :, 0]
+
+
+two_days = torch.tensor(
+    [[[1.0, 0.0, 2.0], [0.0, 1.0, 0.0]], [[1.0, 0.0, 2.0], [3.0, 0.0, 0.0]]]
+)
+their_prices = torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+paid = daily_bills(two_days, their_prices)
+assert paid.shape == (2, 2), "one bill for each day and person: (days, people)"
+assert paid[0].tolist() == [7, 2], "on the first day, all pay prices[0]"
+assert paid[1].tolist() == [70, 30], "on the second day, all pay prices[1]"
 
 # %%
 # What you learned
 # ----------------
 #
-# ``*`` pairs the numbers in the same place. ``@`` multiplies rows by columns;
-# the inner sizes meet and vanish. The named functions each take one kind of
-# shape, which guards against surprises; ``@`` takes them all:
+# ``*`` pairs the values in the same place. ``@`` multiplies rows by columns:
+# the inner sizes must agree and vanish, the outer sizes stay, and dimensions
+# before the last two are batches. Use floats of one dtype.
 #
-# .. code-block:: text
-#
-#    dot   (n,)       (n,)       ->  ()
-#    mv    (n, m)     (m,)       ->  (n,)
-#    mm    (n, m)     (m, p)     ->  (n, p)
-#    bmm   (b, n, m)  (b, m, p)  ->  (b, n, p)
-#
-# Next: :ref:`broadcasting` tells how sizes line up and stretch, and
-# :ref:`transpose_permute` what ``.T`` does. Summing along one dimension is in
-# :ref:`reductions`. The pictures come from `snippets.drawing`.
+# Next: :ref:`einsum` writes products with names for the dimensions. What
+# ``.T`` does to memory is told in :ref:`transpose_permute`; how sizes stretch,
+# in :ref:`broadcasting`.

@@ -1,245 +1,320 @@
 r"""
 .. _reductions:
 
-Sum, average and find the largest along a dimension
+Reductions (sum, mean, max): choose dim and keepdim
 ===================================================
 
 You have a table and want one number for each row: is that ``dim=0`` or
-``dim=1``? After this page you can say which dimension a sum removes, keep it
-when you need it later, find the largest number and its place, and choose the
-variance that divides by N or the one that divides by N − 1.
+``dim=1``? After this page you can say which dimension a sum removes, keep its
+place when you need it later, find the largest number and where it stands,
+count with masks, and choose between the two variances.
 
 .. concepts: P03
+.. claims: c2-39 c3-11
 """
 
-import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
+from snippets.explain import show_error
 
 # %%
-# Many numbers become one
-# -----------------------
+# The short answer
+# ----------------
 #
-# Here is the rain of three days in two towns: a row for each town, a column
-# for each day. `torch.sum` and `torch.mean` *reduce* it to one number.
-# `torch.pow` is no reduction: it keeps the shape.
+# ``dim`` names the dimension that disappears. Here is the rain of three days
+# in two towns: a row for each town, a column for each day.
 
 rain = torch.tensor([[7.0, 0.0, 2.0], [1.0, 6.0, 8.0]])  # (2 towns, 3 days)
-total, average, squared = rain.sum(), rain.mean(), rain.pow(2)
-print(total, average)
-print(squared)
 
-assert total.shape == () and total == 24 and average == 24 / 6
-assert squared.tolist() == [[49, 0, 4], [1, 36, 64]]
+print("in all:   ", rain.sum())  # (2, 3) -> ()
+print("each day: ", rain.sum(dim=0))  # (2, 3) -> (3,): no towns left
+print("each town:", rain.sum(dim=1))  # (2, 3) -> (2,): no days left
 
-# %%
-# ``dim`` is the one that disappears
-# ----------------------------------
-#
-# How much rain fell in each town? Towns are dimension 0, so many people write
-# ``dim=0`` first. But we have two towns, and three numbers come out:
-
-per_day = rain.sum(dim=0)  # (2, 3) -> (3,)
-print(per_day)
-
-assert per_day.tolist() == [7 + 1, 0 + 6, 2 + 8]
+assert rain.sum() == 24
+assert rain.sum().shape == ()
+assert rain.sum(dim=0).tolist() == [8, 6, 10]
+assert rain.sum(dim=1).tolist() == [9, 15]
 
 # %%
-# ``dim`` names the dimension that is used up. Summing over ``dim=0`` crosses
-# out the 2 of (2, 3): the towns are gone, and a number for each day is left.
-# In the picture, cells of one color end up in one result.
+# Towns are dimension 0, so many people write ``dim=0`` to get a number for
+# each town. But ``dim=0`` adds up *over* the towns. In the picture, cells of
+# one color end up in one result:
 #
-# .. alt: A table of two rows and three columns, each column in its own color.
-#    To its right the three sums 8, 6 and 10 in the colors of their columns.
+# .. alt: The table of two rows and three columns twice. First each column has
+#    a color of its own, and the three sums 8, 6 and 10 have the colors of
+#    their columns. Then each row has its own color, and the two sums 9 and 15
+#    have the colors of their rows.
+# .. fold: picture
 
-by_day = torch.tensor([[0, 1, 2], [0, 1, 2]])  # a color for each day
+by_day = torch.tensor([[0, 1, 2], [0, 1, 2]])
+by_town = torch.tensor([[3, 3, 3], [4, 4, 4]])
 draw_tensors(
-    {"rain (2, 3)": rain, "rain.sum(dim=0) (3,)": per_day},
+    {"rain": rain, "rain.sum(dim=0)": rain.sum(dim=0)},
     groups=[by_day, by_day[0]],
 )
-plt.show()
+draw_tensors(
+    {"rain": rain, "rain.sum(dim=1)": rain.sum(dim=1)},
+    groups=[by_town, by_town[:, 0]],
+)
+show_pictures()
 
-assert rain.shape == (2, 3) and per_day.shape == (3,)
-
-# %%
-# For a number per town the *days* must disappear: ``dim=1``. Counted from the
-# end this is ``dim=-1``, the last one.
-
-per_town = rain.sum(dim=1)  # (2, 3) -> (2,)
-print(per_town)
-
-assert per_town.tolist() == [7 + 0 + 2, 1 + 6 + 8]
-assert torch.equal(rain.sum(dim=-1), per_town)
+assert by_day.shape == by_town.shape == rain.shape
 
 # %%
-# ``keepdim`` keeps its place
+# All of this holds for `torch.mean` and the other reductions. Dimensions can
+# be counted from the end, so ``dim=-1`` is the last one, and several can go at
+# once: of a batch of images, (images, height, width), ``dim=(1, 2)`` leaves a
+# number for each image.
+
+images = torch.arange(12.0).reshape(3, 2, 2)  # 3 images of 2 × 2 pixels
+
+print(rain.mean(dim=-1))  # (2, 3) -> (2,)
+print(images.mean(dim=(1, 2)))  # (3, 2, 2) -> (3,)
+
+assert rain.mean(dim=-1).tolist() == rain.mean(dim=1).tolist() == [3, 5]
+assert images.mean(dim=(1, 2)).tolist() == [1.5, 5.5, 9.5]
+
+# %%
+# ``keepdim`` keeps the place
 # ---------------------------
 #
-# Which share of a town's rain fell on each day? Dividing each row by its sum
-# fails, because the sums have lost a dimension:
+# Which fraction of a town's rain fell on each day? Dividing each row by its
+# sum fails, because the sums have lost a dimension. With ``keepdim=True`` the
+# dimension stays, with size 1, and broadcasting does the rest (see
+# :ref:`broadcasting`):
 
-try:
+with show_error("size of tensor a (3) must match the size of tensor b (2)"):
     rain / rain.sum(dim=1)  # (2, 3) / (2,)
-except RuntimeError as error:
-    print(error)
-    assert "(3) must match the size of tensor b (2)" in str(error)
-else:
-    raise AssertionError("two sums must not fit rows of three")
+
+sums = rain.sum(dim=1, keepdim=True)  # (2, 3) -> (2, 1)
+print(sums)
+print(rain / sums)  # (2, 3) / (2, 1) -> (2, 3)
+
+assert sums.tolist() == [[9], [15]]
+assert torch.equal((rain / sums)[0], rain[0] / 9)
+assert torch.equal((rain / sums)[1], rain[1] / 15)
 
 # %%
-# With ``keepdim=True`` the used-up dimension stays, with size 1. The sums then
-# stand in a column, each beside its row:
+# The sums stand in a column, each beside its own row:
 #
 # .. alt: The table, each row in its own color. Without keepdim the sums 9 and
 #    15 lie in a row. With keepdim they stand in a column, each beside its row.
+# .. fold: picture
 
-standing = rain.sum(dim=1, keepdim=True)  # (2, 1)
-by_town = torch.tensor([[0, 0, 0], [1, 1, 1]])  # a color for each town
 draw_tensors(
-    {"rain": rain, "sum(dim=1)": per_town, "keepdim": standing},
+    {"rain": rain, "sum(dim=1)": rain.sum(dim=1), "keepdim": sums},
     groups=[by_town, by_town[:, 0], by_town[:, :1]],
 )
-plt.show()
+show_pictures()
 
-assert standing.tolist() == [[9], [15]]
-
-# %%
-# A size of 1 stretches (see :ref:`broadcasting`), so each row now meets its
-# own sum. Mind square tables: without ``keepdim`` they raise no error and
-# divide by the *wrong* sums. The last line below has a "share" of 3.
-
-share = rain / standing  # (2, 3) / (2, 1)
-square = rain[:, 1:]  # rows 0, 2 and 6, 8
-wrong = square / square.sum(dim=1)  # (2, 2) / (2,)
-print(share)
-print(wrong)
-
-assert torch.equal(wrong[:, 0], square[:, 0] / (0 + 2))  # row 0's sum
-assert torch.equal(wrong[:, 1], square[:, 1] / (6 + 8)) and wrong[1, 0] == 3
-assert torch.equal(share[0], rain[0] / 9)
-assert torch.equal(share[1], rain[1] / 15)
-assert torch.allclose(share.sum(dim=1), torch.ones(2))
+assert sums.shape == (2, 1)
 
 # %%
-# Several dimensions can go at once. `torch.stack` makes one tensor of two
-# tables. Of (weeks, towns, days), ``dim=(0, 2)`` leaves the towns:
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    "Without ``keepdim`` it works as well." On a *square* table it raises no
+#    error, and each column is divided by a sum, not each row.
+#
+# The fractions of a row should add up to 1, and none can be larger. Below, one
+# of them is 3:
 
-weeks = torch.stack([rain, rain + 1])  # (2, 2, 3)
-mean_of_town = weeks.mean(dim=(0, 2))  # (2,)
-print(mean_of_town)
+square = rain[:, 1:]  # (2, 2): the last two days
 
-assert mean_of_town.tolist() == [(9 + 12) / 6, (15 + 18) / 6]
+fractions = square / square.sum(dim=1)  # (2, 2) / (2,)
+print(fractions)
+print("rows add up to:", fractions.sum(dim=1))
+
+assert square.sum(dim=1).tolist() == [2, 14]
+assert torch.allclose(fractions.sum(dim=1), torch.tensor([1 / 7, 25 / 7]))
+assert torch.equal(fractions[:, 0], square[:, 0] / 2)  # the sum of row 0
+assert torch.equal(fractions[:, 1], square[:, 1] / 14)  # the sum of row 1
+assert fractions[1, 0] == 3
+right = square / square.sum(dim=1, keepdim=True)
+assert torch.allclose(right.sum(dim=1), torch.ones(2))
 
 # %%
 # The largest, and where it is
 # ----------------------------
 #
-# With a ``dim``, `torch.max` gives the values and their indices.
-# `torch.argmax` gives the indices alone: a classifier's prediction is the
-# index of the largest score in each row. Without ``dim`` it counts through the
-# table as if its rows stood in one line, so 5 means row 1, column 2.
+# With a ``dim``, `torch.max` gives a pair: the values and their indices.
+# `torch.amax` gives the values alone and `torch.argmax` the indices alone. The
+# smallest numbers come from `torch.min`, `torch.amin` and `torch.argmin`.
 
-largest, day = rain.max(dim=1)
-place = rain.argmax()
-print(largest, day)
-print(place)
+values, indices = rain.max(dim=1)
+print(values)
+print(indices)
 
-assert largest.tolist() == [7, 8] and day.tolist() == [0, 2]
-assert torch.equal(rain.argmax(dim=1), day)
-assert place == 5 and rain[1, 2] == rain.max() == rain.flatten()[place]
+print(rain.amax(dim=1))
+print(rain.argmax(dim=1))
+
+assert values.tolist() == [7, 8]
+assert indices.tolist() == [0, 2]
+assert torch.equal(rain.amax(dim=1), values)
+assert torch.equal(rain.argmax(dim=1), indices)
+assert rain.min(dim=1).values.tolist() == rain.amin(dim=1).tolist() == [0, 1]
+assert rain.argmin(dim=1).tolist() == [1, 0]
 
 # %%
-# Whole numbers have no mean
+# A classifier gives each sample a score for each class, (samples, classes).
+# Its prediction is the class with the highest score.
+#
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    Without ``dim``, ``argmax`` gives one number for the whole table, counted
+#    as if its rows stood in one line.
+
+scores = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.2, 0.0, 0.9]])
+
+print("predictions:", scores.argmax(dim=1))
+print("without dim:", scores.argmax())  # 8: row 2, column 2
+
+assert scores.argmax(dim=1).tolist() == [1, 0, 2]
+assert scores.argmax() == 8 == 2 * 3 + 2
+
+# %%
+# Count, and take the mean of integers
+# ------------------------------------
+#
+# In a sum, True counts as 1 and False as 0. So the sum of a mask is a count,
+# and its mean is a fraction, such as an accuracy. But PyTorch takes the mean
+# of floats alone, since it is seldom an integer. Convert first:
+
+wet = rain > 1
+print("wet days:", wet.sum(dim=1))
+
+goals = torch.tensor([2, 1, 0, 3])
+with show_error("must be either a floating point or complex dtype"):
+    goals.mean()
+
+print("mean of the goals:   ", goals.float().mean())
+print("fraction of wet days:", wet.float().mean())
+
+assert wet.sum(dim=1).tolist() == [2, 2]
+assert (rain > 0).sum(dim=1).tolist() == [2, 3]
+assert goals.float().mean() == goals.mean(dtype=torch.float32) == 1.5
+assert torch.equal(wet.float().mean(), torch.tensor(4 / 6))
+assert goals.sum().dtype == torch.int64
+
+# %%
+# Look closer: two variances
 # --------------------------
 #
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    ``x.mean()`` follows a tensor of whole numbers (claim c3-11). It raises
-#    the error below. Ask for a dtype with fractions.
-
-goals = torch.tensor([[2, 1], [0, 3]])
-try:
-    goals.mean()
-except RuntimeError as error:
-    print(error)
-    assert "must be either a floating point or complex dtype" in str(error)
-else:
-    raise AssertionError("the mean of integers must fail")
-average = goals.mean(dtype=torch.float32)
-print(average)
-
-assert average == goals.float().mean() == 6 / 4
-assert average.dtype == torch.float32 and goals.sum().dtype == torch.int64
-
-# %%
-# Two variances
-# -------------
-#
-# A variance is the mean squared distance from the mean. To describe these very
-# numbers, divide by N: the *biased* variance. To estimate the spread of the
-# larger group that they were drawn from, divide by N − 1: the *unbiased* one.
-# `torch.var` divides by N minus its ``correction``, which is 1 by default.
+# A variance is the mean of the squared distances from the mean. To describe
+# these very numbers, divide the sum of squares by N: the *biased* variance. To
+# estimate the variance of the larger group that they were drawn from, divide
+# by N - 1: the *unbiased* one. `torch.var` divides by N minus ``correction``,
+# which is 1 unless you say otherwise.
 
 waits = torch.tensor([1.0, 3.0, 4.0, 5.0, 7.0])  # minutes, 4 on average
-squares = (waits - waits.mean()).pow(2)
-biased, unbiased = waits.var(correction=0), waits.var()
+
+squares = (waits - waits.mean()).pow(2)  # pow reduces nothing
 print(squares)
-print(biased, unbiased)
+print("sum / 5:", squares.sum() / 5, waits.var(correction=0))
+print("sum / 4:", squares.sum() / 4, waits.var())
 
-assert squares.tolist() == [9, 1, 0, 1, 9]  # 20 in all
-assert biased == 20 / 5 == 4
-assert unbiased == waits.var(correction=1) == 20 / (5 - 1) == 5
-
-# %%
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    ``torch.var(unbiased=False)`` should give the biased variance (claim
-#    c2-39). Without a tensor it is a TypeError. With one it works, and
-#    ``correction=0`` is today's spelling.
-
-try:
-    torch.var(unbiased=False)
-except TypeError as error:
-    print(type(error).__name__)
-else:
-    raise AssertionError("there is nothing to take the variance of")
-assert torch.var(waits, unbiased=False) == biased
+assert squares.tolist() == [9, 1, 0, 1, 9]
+assert waits.var(correction=0) == squares.sum() / 5 == 4
+assert waits.var() == waits.var(correction=1) == squares.sum() / 4 == 5
+assert torch.var(waits, unbiased=False) == 4
+assert torch.var(waits, unbiased=True) == 5
+assert waits.std(correction=0) == 2
+assert waits.numpy().var() == 4
 
 # %%
-# Batch normalization uses both
-# -----------------------------
+# Older code writes ``torch.var(waits, unbiased=False)`` for the first.
+# `torch.std`, the standard deviation, is the root of the variance and has the
+# same option. NumPy divides by N unless told otherwise, so its result differs
+# from PyTorch's.
 #
-# `torch.nn.BatchNorm1d`, a part of many networks, subtracts each feature's
-# mean and divides by the root of its variance. What it stores for later,
-# ``running_var``, starts at 1 and moves a tenth of the way.
+# Try it
+# ------
 #
-# .. admonition:: In the notes
-#    :class: note-check
+# .. exercise:: The accuracy of a classifier
 #
-#    Batch normalization is said to use the biased variance (claim c2-40). It
-#    *normalizes* with the biased 4, but *stores* the unbiased 5.
+#    ``scores`` has shape (N, C), a score for each class, and ``labels`` has
+#    shape (N,), the true class of each sample. Write
+#    ``accuracy(scores, labels)``, which returns the fraction of samples whose
+#    highest score is the one of their true class.
+#
+#    .. hint:: Three steps: the predicted classes, a mask of where they are
+#       right, and the mean of that mask.
 
-norm = torch.nn.BatchNorm1d(1)
-assert norm.running_var == 1
-normalized = norm(waits[:, None]).detach()  # five samples of one feature
-print(normalized.T)
-print(norm.running_var)
 
-by_hand = (waits - 4) / (4 + norm.eps) ** 0.5
-assert torch.allclose(normalized.T, by_hand[None], atol=1e-6)
-assert normalized.shape == (5, 1) and not normalized.requires_grad
-assert torch.allclose(norm.running_var, torch.tensor(0.9 * 1 + 0.1 * 5))
+def accuracy(scores, labels):
+    """Return the fraction of N predictions that are right, between 0 and 1."""
+    predicted = scores.argmax(dim=1)  # (N, C) -> (N,)
+    return (predicted == labels).float().mean()
+
+
+scores = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+result = accuracy(scores, torch.tensor([0, 1, 1, 0]))
+assert result == 0.75, "three of four predictions are right: 0.75"
+assert accuracy(scores, torch.tensor([1, 0, 1, 1])) == 0, "none is right: 0"
+
+# %%
+# .. exercise:: Put features on one scale
+#
+#    Each column of ``table``, (N, F), is one feature: a height in meters, an
+#    income in euros. Write ``standardize(table)``, which gives each column the
+#    mean 0 and the standard deviation 1. Use the deviation that `torch.std`
+#    gives by itself.
+#
+#    .. hint:: Subtract the mean of the column, then divide by its standard
+#       deviation. Which dimension has to disappear?
+
+
+def standardize(table):
+    """Return the table, (N, F), each column with mean 0 and deviation 1."""
+    mean = table.mean(dim=0)  # (N, F) -> (F,)
+    deviation = table.std(dim=0)
+    return (table - mean) / deviation
+
+
+people = torch.tensor([[1.0, 30.0], [2.0, 10.0], [3.0, 20.0]])
+result = standardize(people)
+assert result.shape == (3, 2), "the table keeps its shape, (N, F)"
+expected = torch.tensor([-1.0, 0.0, 1.0])
+assert torch.allclose(result[:, 0], expected), "column 0 has mean 2, std 1"
+expected = torch.tensor([1.0, -1.0, 0.0])
+assert torch.allclose(result[:, 1], expected), "column 1 has mean 20, std 10"
+assert people[0, 0] == 1, "the table that was passed in must not change"
+
+# %%
+# .. exercise:: Vectors of length 1
+#
+#    Each row of ``vectors``, (N, D), is a vector. Write
+#    ``unit_rows(vectors)``, which divides each row by its length, the root of
+#    the sum of its squares. Search engines compare texts by such vectors.
+#
+#    .. hint:: N lengths must meet N rows: they have to stand in a column.
+
+
+def unit_rows(vectors):
+    """Return the vectors, (N, D), each row divided by its own length."""
+    lengths = vectors.pow(2).sum(dim=1, keepdim=True).sqrt()  # (N, 1)
+    return vectors / lengths
+
+
+vectors = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
+units = unit_rows(vectors)
+assert units.shape == (2, 2), "the vectors keep their shape, (N, D)"
+assert units[1].tolist() == [0, 1], "[0, 2] has length 2"
+first = torch.tensor([0.6, 0.8])
+assert torch.allclose(units[0], first), "[3, 4] has length 5"
+assert unit_rows(torch.ones(5, 4))[4, 3] == 0.5, "D may differ from N"
 
 # %%
 # What you learned
 # ----------------
 #
-# ``dim`` is the dimension that disappears; ``keepdim=True`` leaves a 1 in its
-# place. The mean wants floats, and ``correction`` is what the variance takes
+# ``dim`` is the dimension that disappears, and ``keepdim=True`` leaves a 1 in
+# its place, which you need to divide each row by its own sum. A mask sums to a
+# count. A mean wants floats, and ``correction`` is what the variance takes
 # from N.
 #
-# Next: :ref:`products`, where numbers are multiplied and then summed. The
-# pictures come from `snippets.drawing`.
+# Next: :ref:`sort_topk_cumsum` puts numbers in order and adds them up step by
+# step. To average numbers of which some are missing, see
+# :ref:`compare_floats`.

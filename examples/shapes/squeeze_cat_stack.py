@@ -1,237 +1,383 @@
 r"""
 .. _squeeze_cat_stack:
 
-Add a dimension, drop one, join tensors
-=======================================
+squeeze, unsqueeze, cat, stack: add a dimension, join tensors
+=============================================================
 
-Your network was trained on batches, and now you have one single image. Why
-does it fail, and what is missing? After this page you can add and drop
-dimensions of size 1 on purpose, join tensors along an old dimension or a new
-one, predict the shape that comes out, and collect the results of all batches,
-the short one included.
+What is the difference between ``cat`` and ``stack``, and why does a program
+that works on a batch of images fail on a single one? After this page you can
+add and drop dimensions of size 1, join tensors along an old dimension or a new
+one, and collect the results of all batches, the short one included.
 
 .. concepts: S05 S06 S07
+.. claims: c0-63 c1-16 c3-14 c3-16 c3-18 c3-92
 """
 
-import matplotlib.pyplot as plt
 import torch
-from torch import nn
 
-from snippets.drawing import draw_tensors
-
-# %%
-# A dimension of size 1
-# ---------------------
-#
-# `torch.unsqueeze` puts a dimension of size 1 where you say, and
-# `torch.squeeze` takes it away. The numbers and their order stay the same.
-# Indexing with ``None`` inserts one too.
-
-table = torch.tensor([[1, 2, 3], [4, 5, 6]])  # (2, 3)
-deeper = table.unsqueeze(1)  # (2, 1, 3)
-back = deeper.squeeze(1)  # (2, 3)
-print(deeper)
-
-assert deeper.tolist() == [[[1, 2, 3]], [[4, 5, 6]]]
-assert torch.equal(deeper, table[:, None])
-assert torch.equal(back, table)
+from snippets.drawing import draw_memory, draw_tensors, show_pictures
+from snippets.explain import show_error
 
 # %%
-# If the dimension that you name is not of size 1, ``squeeze`` does nothing,
-# and says nothing. If you name none, it drops *every* dimension of size 1.
-# That may be one that you need: here, a batch that happens to hold one row.
+# The short answer
+# ----------------
 #
-# .. admonition:: In the notes
-#    :class: note-check
+# `torch.cat` joins tensors along a dimension that they have: it gets longer.
+# `torch.stack` joins them along a new dimension, as long as the list.
+# `torch.Tensor.unsqueeze` inserts a dimension of size 1, and
+# `torch.Tensor.squeeze` drops one.
+
+a = torch.tensor([1, 2, 3])
+b = torch.tensor([4, 5, 6])
+
+print(torch.cat([a, b]))  # (3,) and (3,) -> (6,)
+print(torch.stack([a, b]))  # (3,) and (3,) -> (2, 3)
+print(a.unsqueeze(0))  # (3,) -> (1, 3)
+print(a.unsqueeze(0).squeeze(0))  # (1, 3) -> (3,)
+
+assert torch.cat([a, b]).tolist() == [1, 2, 3, 4, 5, 6]
+assert torch.stack([a, b]).tolist() == [[1, 2, 3], [4, 5, 6]]
+assert a.unsqueeze(0).tolist() == [[1, 2, 3]]
+assert torch.equal(a.unsqueeze(0).squeeze(0), a)
+
+# %%
+# Insert a dimension of size 1
+# ----------------------------
 #
-#    ``squeeze`` removes the dimension; these two cases are missing (claim
-#    c3-14). ``unsqueeze`` is said to expand one (claim c3-16). It inserts one;
-#    `torch.Tensor.expand` is another method, which repeats it.
+# You say where it goes: before dimension 0, 1, or at the end with -1. The
+# numbers and their order stay the same. Indexing with ``None`` does the same.
+# (``unsqueeze`` repeats nothing: that is the work of ``expand``, see
+# :ref:`repeat_expand_split`.)
 
-batch, batch_of_one = torch.zeros(2, 1, 3), torch.zeros(1, 1, 3)
-unchanged = batch.squeeze(0)
-without_batch = batch_of_one.squeeze()
-as_meant = batch_of_one.squeeze(1)
-print("(2, 1, 3), squeeze(0):", tuple(unchanged.shape))
-print("(1, 1, 3), squeeze(): ", tuple(without_batch.shape))
-print("(1, 1, 3), squeeze(1):", tuple(as_meant.shape))
+table = torch.tensor([[1, 2, 3], [4, 5, 6]])
 
-assert unchanged.shape == (2, 1, 3)
-assert without_batch.shape == (3,) and as_meant.shape == (1, 3)
-assert batch.expand(2, 4, 3).shape == (2, 4, 3)
+print(table.unsqueeze(0).shape)  # (2, 3) -> (1, 2, 3)
+print(table.unsqueeze(1).shape)  # (2, 3) -> (2, 1, 3)
+print(table.unsqueeze(-1).shape)  # (2, 3) -> (2, 3, 1)
+print(table[:, None].shape)  # the same as unsqueeze(1)
+
+assert table.unsqueeze(0).shape == (1, 2, 3)
+assert table.unsqueeze(1).tolist() == [[[1, 2, 3]], [[4, 5, 6]]]
+assert table.unsqueeze(-1).shape == (2, 3, 1)
+assert torch.equal(table[:, None], table.unsqueeze(1))
+assert table.unsqueeze(1).expand(2, 4, 3).shape == (2, 4, 3)
+
+# %%
+# Say which dimension to squeeze
+# ------------------------------
+#
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    ``squeeze()`` without a number drops *every* dimension of size 1. All goes
+#    well until a batch holds a single sample: then the batch is dropped too.
+
+predictions = torch.tensor([[0.2], [0.7], [0.1]])  # a batch of 3, as (3, 1)
+last = torch.tensor([[0.9]])  # a batch of 1, as (1, 1)
+
+print("batch of 3:", predictions.squeeze().shape)  # (3, 1) -> (3,)
+print("batch of 1:", last.squeeze().shape)  # (1, 1) -> (): it is gone
+print("as meant:  ", last.squeeze(1).shape)  # (1, 1) -> (1,)
+
+assert predictions.squeeze().shape == (3,)
+assert last.squeeze().shape == ()
+assert last.squeeze(1).shape == (1,)
+
+# %%
+# If the dimension that you name has another size than 1, ``squeeze`` does
+# nothing, and says nothing:
+
+print(predictions.squeeze(0).shape)  # still (3, 1)
+
+assert predictions.squeeze(0).shape == (3, 1)
 
 # %%
 # One image is not a batch
 # ------------------------
 #
-# This network works on a batch of five gray images, shape (5, 1, 8, 8). A
-# single image has shape (1, 8, 8). The convolution takes it as it is. Then
-# ``Flatten`` keeps dimension 0, which now holds the 4 channels, and the last
-# layer gets four rows of 36 numbers:
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Even a single sample is said to be batched (claim c0-63). Nothing adds the
-#    dimension for you.
+# Here is a stand-in for a network: it flattens each image of a batch and
+# multiplies it by weights. A single image has no batch dimension, and nothing
+# adds one for you. Its three colors are taken for three images of 64 numbers:
 
-network = nn.Sequential(
-    nn.Conv2d(1, 4, kernel_size=3),  # (N, 4, 6, 6)
-    nn.Flatten(),  # (N, 144)
-    nn.Linear(4 * 6 * 6, 2),
-)
-images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-image = images[0]
-try:
+torch.manual_seed(0)
+weights = torch.rand(3 * 8 * 8, 2)
+
+
+def network(images):
+    """Return two scores for each image, (N, 3, 8, 8) -> (N, 2)."""
+    return images.flatten(start_dim=1) @ weights
+
+
+images = torch.rand(5, 3, 8, 8)  # (image, color, row, column)
+image = images[0]  # (3, 8, 8)
+
+print(network(images).shape)
+with show_error("shapes cannot be multiplied (3x64 and 192x2)"):
     network(image)
-except RuntimeError as error:
-    print(error)
-    assert "shapes cannot be multiplied (4x36 and 144x2)" in str(error)
-else:
-    raise AssertionError("a single image must not fit")
-assert network[0](image).shape == (4, 6, 6)  # the convolution took it
+
 assert network(images).shape == (5, 2)
 
 # %%
-# ``unsqueeze(0)`` makes it a batch of one. The answer is a batch of one too.
+# ``unsqueeze(0)`` makes it a batch of one. The result is a batch of one too,
+# until you squeeze it.
 
-single = image.unsqueeze(0)  # (1, 8, 8) -> (1, 1, 8, 8)
-answer = network(single)
-print(tuple(single.shape), tuple(answer.shape))
+scores = network(image.unsqueeze(0))  # (1, 3, 8, 8) -> (1, 2)
+print(scores.shape)
+print(scores.squeeze(0).shape)  # (1, 2) -> (2,)
 
-assert single.shape == (1, 1, 8, 8) and answer.shape == (1, 2)
-assert torch.allclose(answer[0], network(images)[0], atol=1e-6)
+assert scores.shape == (1, 2)
+assert scores.squeeze(0).shape == (2,)
+assert torch.allclose(scores[0], network(images)[0])
 
 # %%
 # Join along an old dimension: cat
 # --------------------------------
 #
-# Two days of measurements, each with two rooms and four hours. `torch.cat`
-# joins them along a dimension that is there already. That size grows; the
-# other stays. The result is a copy.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Joining is called ``.cat()`` (claim c1-16). Tensors have no such method:
-#    it is `torch.cat`, and it takes a list.
+# Two days of measurements, each with two rooms and four hours. The dimension
+# that you name gets longer, the other stays, and the result is a copy.
+
+monday = torch.tensor([[11, 12, 13, 14], [15, 16, 17, 18]])  # (room, hour)
+tuesday = torch.tensor([[21, 22, 23, 24], [25, 26, 27, 28]])
+
+taller = torch.cat([monday, tuesday])  # dim=0: (4, 4)
+wider = torch.cat([monday, tuesday], dim=1)  # (2, 8)
+print("dim=0:", taller.shape)
+print("dim=1:", wider.shape)
+
+assert taller.tolist() == monday.tolist() + tuesday.tolist()
+assert wider[0].tolist() == [11, 12, 13, 14, 21, 22, 23, 24]
+assert wider[1].tolist() == [15, 16, 17, 18, 25, 26, 27, 28]
+assert taller.data_ptr() != monday.data_ptr()
+
+# %%
+# Monday is blue, Tuesday orange.
 #
 # .. alt: Joined along dimension 0, two blue rows of Monday stand above two
 #    orange rows of Tuesday. Along dimension 1, each row has four blue cells
 #    and then four orange ones.
+# .. fold: picture
 
-monday = torch.tensor([[11, 12, 13, 14], [15, 16, 17, 18]])  # (room, hour)
-tuesday = monday + 10
-taller = torch.cat([monday, tuesday])  # dim=0: (4, 4)
-wider = torch.cat([monday, tuesday], dim=1)  # (2, 8)
 draw_tensors(
     {"cat, dim=0": taller, "cat, dim=1": wider},
     groups=[taller // 10 - 1, wider // 10 - 1],  # a color for each day
 )
-plt.show()
+show_pictures()
 
-assert taller.shape == (4, 4) and torch.equal(taller[2:], tuesday)
-assert wider.shape == (2, 8) and torch.equal(wider[:, 4:], tuesday)
-assert taller.data_ptr() != monday.data_ptr()
-assert not hasattr(torch.Tensor, "cat")
+assert taller.shape == (4, 4) and wider.shape == (2, 8)
 
 # %%
-# All sizes must match, except along the dimension that joins. A morning with
-# two hours fits beside Monday, but not below it:
+# All sizes must match, except along the dimension that joins: a morning of two
+# hours fits beside Monday, but not below it. And mind the brackets: ``cat`` is
+# a function that takes a list, not a method of tensors.
 
-morning = torch.tensor([[51, 52], [55, 56]])  # (2, 2)
-print(torch.cat([monday, morning], dim=1))
-try:
-    torch.cat([monday, morning], dim=0)
-except RuntimeError as error:
-    print(error)
-    assert "must match except in dimension 0" in str(error)
-    assert "Expected size 4 but got size 2" in str(error)
-else:
-    raise AssertionError("rows of 4 and rows of 2 must not join")
+morning = torch.tensor([[31, 32], [35, 36]])  # (2, 2)
+print(torch.cat([monday, morning], dim=1))  # (2, 4) and (2, 2) -> (2, 6)
 
-expected = [[11, 12, 13, 14, 51, 52], [15, 16, 17, 18, 55, 56]]
-assert torch.cat([monday, morning], dim=1).tolist() == expected
+with show_error("must match except in dimension 0"):
+    torch.cat([monday, morning])
+
+with show_error("must be tuple of Tensors, not Tensor"):
+    torch.cat(monday, tuesday)
+
+assert torch.cat([monday, morning], dim=1).tolist() == [
+    [11, 12, 13, 14, 31, 32],
+    [15, 16, 17, 18, 35, 36],
+]
+assert not hasattr(torch.Tensor, "cat")
 
 # %%
 # Join along a new dimension: stack
 # ---------------------------------
 #
-# `torch.stack` keeps the days apart: it makes a new dimension, and its size is
-# the number of tensors. Here that is 3. You choose where it goes:
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Two tensors of shape (2, 3), stacked, are said to give (1, 2, 3) (claim
-#    c3-18). They give (2, 2, 3).
+# ``stack`` keeps the days apart. The new dimension has the size 3, because the
+# list holds three days; ``dim`` says where it goes.
+
+wednesday = torch.tensor([[31, 32, 33, 34], [35, 36, 37, 38]])
+days = [monday, tuesday, wednesday]  # three tensors of shape (2, 4)
+
+print("dim=0:", torch.stack(days).shape)  # (day, room, hour)
+print("dim=1:", torch.stack(days, dim=1).shape)  # (room, day, hour)
+print("dim=2:", torch.stack(days, dim=2).shape)  # (room, hour, day)
+
+assert torch.stack(days).shape == (3, 2, 4)
+assert torch.stack(days, dim=1).shape == (2, 3, 4)
+assert torch.stack(days, dim=2).shape == (2, 4, 3)
+assert torch.stack(days[:2]).shape == (2, 2, 4)
+assert torch.equal(torch.stack(days)[1], tuesday)
+assert torch.equal(torch.stack(days, dim=1)[:, 2], wednesday)
+assert torch.equal(torch.stack(days, dim=2)[:, :, 2], wednesday)
+
+# %%
+# Each day has a color. The blocks are those of the first dimension.
 #
 # .. alt: Stacked along dimension 0, three blocks, one for each day and of one
 #    color. Along dimension 1, two blocks with a row of each color. Along
 #    dimension 2, two blocks with a column of each color.
+# .. fold: picture
 
-days = [monday, tuesday, tuesday + 10]
-stacks = [torch.stack(days, dim=dim) for dim in range(3)]
-draw_tensors(
-    {f"stack, dim={dim}": stacked for dim, stacked in enumerate(stacks)},
-    groups=[stacked // 10 - 1 for stacked in stacks],
-)
-plt.show()
-print([tuple(stacked.shape) for stacked in stacks])
+stacks = {
+    "dim=0": torch.stack(days),
+    "dim=1": torch.stack(days, dim=1),
+    "dim=2": torch.stack(days, dim=2),
+}
+draw_tensors(stacks, groups=[stack // 10 - 1 for stack in stacks.values()])
+show_pictures()
 
-shapes = [stacked.shape for stacked in stacks]
-assert shapes == [(3, 2, 4), (2, 3, 4), (2, 4, 3)]
-assert torch.equal(stacks[1][:, 2], days[2])
-assert torch.equal(stacks[0], torch.cat([day.unsqueeze(0) for day in days]))
-assert torch.stack([torch.zeros(2, 3)] * 2).shape == (2, 2, 3)
+assert stacks["dim=0"].shape == (3, 2, 4)
+
+# %%
+# A square table hides the mistake
+# --------------------------------
+#
+# Three sensors gave three readings each. Stacked along the wrong dimension,
+# the shape is the same (3, 3), and the mean of "each sensor" is the mean of
+# each hour:
+
+inside = torch.tensor([20.0, 21.0, 22.0])
+outside = torch.tensor([5.0, 9.0, 13.0])
+cellar = torch.tensor([11.0, 12.0, 13.0])
+sensors = [inside, outside, cellar]
+
+print("dim=0:", torch.stack(sensors).mean(dim=1))
+print("dim=1:", torch.stack(sensors, dim=1).mean(dim=1))
+
+assert torch.stack(sensors).mean(dim=1).tolist() == [21, 9, 12]
+assert torch.stack(sensors, dim=1).mean(dim=1).tolist() == [12, 14, 16]
+assert torch.stack(sensors).shape == torch.stack(sensors, dim=1).shape
 
 # %%
 # The last batch is short
 # -----------------------
 #
-# Seven predictions came in batches of three, so the last batch holds one.
-# ``stack`` wants equal shapes:
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Predictions are appended to a list (claim c3-92). The step that is missing
-#    is ``cat``: it takes a short batch too, and ``stack`` does not.
+# Seven samples come in batches of three, so the last batch holds one. Collect
+# the results in a list and join them once, at the end. ``cat`` takes batches
+# of different sizes; ``stack`` does not.
 
-outputs = torch.arange(7).view(7, 1).split(3)  # (3, 1), (3, 1), (1, 1)
-try:
+samples = torch.arange(7.0).view(7, 1)
+outputs = []
+for start in range(0, 7, 3):
+    batch = samples[start : start + 3]  # (3, 1), (3, 1), (1, 1)
+    outputs.append(batch * 10)
+
+print(torch.cat(outputs).squeeze(1))  # (7, 1) -> (7,)
+with show_error("stack expects each tensor to be equal size"):
     torch.stack(outputs)
-except RuntimeError as error:
-    print(error)
-    assert "stack expects each tensor to be equal size" in str(error)
-    assert "[3, 1] at entry 0 and [1, 1] at entry 2" in str(error)
-else:
-    raise AssertionError("batches of 3 and 1 must not stack")
+
+assert len(outputs) == 3 and outputs[2].shape == (1, 1)
+assert torch.cat(outputs).squeeze(1).tolist() == [0, 10, 20, 30, 40, 50, 60]
 
 # %%
-# ``cat`` lets the batches differ. But a ``squeeze`` that names no dimension
-# has taken the last one away from the batch of one. Name it, and all seven
-# join:
+# Look closer: what is copied
+# ---------------------------
+#
+# ``unsqueeze`` and ``squeeze`` return views of the same memory. ``cat`` and
+# ``stack`` copy all the numbers. (``stack`` is a ``cat`` of unsqueezed
+# tensors.)
 
-try:
-    torch.cat([output.squeeze() for output in outputs])
-except RuntimeError as error:
-    print(error)
-    assert "zero-dimensional tensor (at position 2)" in str(error)
-else:
-    raise AssertionError("a tensor without dimensions must not join")
-predictions = torch.cat([output.squeeze(1) for output in outputs])
-print(predictions)
+column = a.unsqueeze(1)  # (3,) -> (3, 1)
+joined = torch.cat([a, b])  # (6,)
+column[0, 0] = 10
+print("a:     ", a)
+print("joined:", joined)
 
-assert predictions.tolist() == [0, 1, 2, 3, 4, 5, 6]
+assert a.tolist() == [10, 2, 3]
+assert joined.tolist() == [1, 2, 3, 4, 5, 6]
+assert column.squeeze(1).data_ptr() == a.data_ptr()
+assert torch.stack([a]).data_ptr() != a.data_ptr()
+unsqueezed = torch.cat([a.unsqueeze(0), b.unsqueeze(0)])
+assert torch.equal(torch.stack([a, b]), unsqueezed)
+
+# %%
+# The 10 that was written into the column is in ``a``, but not in ``joined``.
+#
+# .. alt: The row a of 10, 2, 3 and its column stand above one strip of memory.
+#    The joined row of 1 to 6 has a strip of its own.
+# .. fold: picture
+
+draw_memory({"a": a, "column": column, "joined": joined})
+show_pictures()
+
+assert column.data_ptr() == a.data_ptr()
+
+# %%
+# Try it
+# ------
+#
+# .. exercise:: Predict for a single sample
+#
+#    ``predict`` is a function that takes a batch, (N, ...), and returns a
+#    batch of results. Write ``predict_one(predict, sample)``, which takes one
+#    sample without a batch dimension and returns its result without one.
+#
+#    .. hint:: Make it a batch of one, and undo exactly that at the end. What
+#       if the result itself has a dimension of size 1?
+
+
+def predict_one(predict, sample):
+    """Return the result of one sample: add the batch dimension, drop it."""
+    return predict(sample.unsqueeze(0)).squeeze(0)
+
+
+two_rows = torch.tensor([[1.0, 3.0], [5.0, 9.0]])
+
+
+def row_means(batch):
+    """Return the mean of each row, (N, rows, columns) -> (N, rows)."""
+    assert batch.dim() == 3, f"predict wants a batch, got {tuple(batch.shape)}"
+    assert len(batch) == 1, f"predict wants a batch of one, got {len(batch)}"
+    return batch.mean(dim=2)
+
+
+answer = predict_one(row_means, two_rows)
+assert answer.shape == (2,), (
+    "the result has no batch dimension: (1, 2) -> (2,)"
+)
+assert answer.tolist() == [2, 7], "the result is that of the sample"
+one_row = predict_one(row_means, two_rows[:1])
+assert one_row.shape == (1,), "drop the batch dimension alone: (1, 1) -> (1,)"
+
+# %%
+# .. exercise:: Predict in batches
+#
+#    All samples at once do not fit into memory. Write ``predict_all(predict,
+#    samples, batch_size)``, which calls ``predict`` on one batch after the
+#    other and returns the results of all samples in one tensor.
+#
+#    .. hint:: ``range`` takes a step. A slice that reaches past the end holds
+#       what is left.
+
+
+def predict_all(predict, samples, batch_size):
+    """Return predict's results for all samples, (N, ...), batch by batch."""
+    results = []
+    for start in range(0, len(samples), batch_size):
+        results.append(predict(samples[start : start + batch_size]))
+    return torch.cat(results)
+
+
+sizes = []
+
+
+def double(batch):
+    """Return twice the batch, and note its size."""
+    sizes.append(len(batch))
+    return batch * 2
+
+
+numbers = torch.arange(14.0).view(7, 2)
+doubled = predict_all(double, numbers, 3)
+assert max(sizes) <= 3, "a batch holds at most batch_size samples"
+assert sum(sizes) == 7, "each sample belongs to one batch, the last ones too"
+assert doubled.shape == (7, 2), "one result for each sample: (7, 2)"
+assert torch.equal(doubled, numbers * 2), "the results keep the order"
 
 # %%
 # What you learned
 # ----------------
 #
 # ``unsqueeze`` inserts a dimension of size 1; ``squeeze`` drops it, and should
-# be told which. ``cat`` makes a dimension longer, ``stack`` makes a new one as
-# long as the list.
+# be told which. ``cat`` makes a dimension longer, ``stack`` makes a new one,
+# as long as the list.
 #
-# Next: :ref:`numpy_bridge` takes tensors to NumPy and back. Sizes of 1 also
-# stretch: see :ref:`broadcasting`. The pictures come from `snippets.drawing`.
+# Next: :ref:`repeat_expand_split` repeats a tensor and cuts it into pieces.
+# Sizes of 1 also stretch by themselves: see :ref:`broadcasting`.

@@ -1,218 +1,325 @@
 r"""
 .. _create_from_data:
 
-Turn your numbers into a tensor
-===============================
+torch.tensor: turn lists and numbers into tensors
+=================================================
 
-You have numbers in a list, an array or a variable: how do they become a
-tensor, and of which type? After this page you can make a tensor of the type
-you want, choose between two names that differ by one capital letter, copy a
-tensor without a warning, and pass a plain number to the functions of PyTorch.
+You have numbers in a list: how do they become a tensor, and why is it full of
+integers when you wanted floats? After this page you can make a tensor of the
+type you want, copy a tensor without a warning, and choose between
+`torch.tensor` and `torch.Tensor`, two names that differ by one capital letter.
 
 .. concepts: T03 T04 T15
+.. claims: c1-06 c1-18 c2-03 c2-05 c3-06
 """
 
 import math
 import warnings
 
-import matplotlib.pyplot as plt
-import numpy as np
 import torch
 
-from snippets.drawing import draw_memory
+from snippets.drawing import draw_memory, draw_tensors, show_pictures
+from snippets.explain import show_error
 
 # %%
-# The type follows the data
-# -------------------------
-#
-# All numbers of a tensor have one type, its *dtype*. `torch.tensor` picks it
-# by looking at your data. Whole numbers stay whole and become int64, which has
-# 64 bits for each. A single float among them makes all of them float32, with
-# 32 bits. True and False become bool.
-
-whole = torch.tensor([0, 1])
-mixed = torch.tensor([0, 1.5])
-truth = torch.tensor([False, True])
-for tensor in (whole, mixed, truth):
-    print(tensor, tensor.dtype)
-
-assert (whole.tolist(), whole.dtype) == ([0, 1], torch.int64)
-assert (mixed.tolist(), mixed.dtype) == ([0, 1.5], torch.float32)
-assert (truth.tolist(), truth.dtype) == ([False, True], torch.bool)
-
-# %%
-# If you meant floats and wrote whole numbers, you may find out later. A mean,
-# for example, is seldom whole, so `torch.mean` refuses them all:
-
-try:
-    whole.mean()
-except RuntimeError as error:
-    print(error)
-    assert "floating point or complex" in str(error)
-    assert str(error).endswith("Got: Long")
-else:
-    raise AssertionError("the mean of whole numbers must fail")
-
-# %%
-# Say what you mean
-# -----------------
-#
-# ``Long`` is an older name of int64. To get floats, write one of the numbers
-# with a point, or name the dtype. A NumPy array passes its own dtype on.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Whole numbers are printed as floats, ``[[1., -1.], [-1., 1.]]``, when made
-#    by `torch.tensor` and by `torch.from_numpy` (claims c3-06, c3-07). Both
-#    keep them whole.
-
-signs = torch.tensor([[1, -1], [-1, 1]])
-from_array = torch.from_numpy(np.array([[1, -1], [-1, 1]]))
-floats = torch.tensor([[1, -1], [-1, 1]], dtype=torch.float32)
-print(signs)
-print(floats)
-
-assert str(signs) == "tensor([[ 1, -1],\n        [-1,  1]])"
-assert str(floats) == "tensor([[ 1., -1.],\n        [-1.,  1.]])"
-assert torch.equal(from_array, signs)
-assert not from_array.is_floating_point()
-assert torch.from_numpy(np.array([0.5])).dtype == torch.float64  # NumPy's own
-
-# %%
-# Copied or shared
+# The short answer
 # ----------------
 #
-# `torch.tensor` always copies. `torch.as_tensor` copies only where it must:
-# given an array, it reads the array's own memory. So a change of the array
-# shows in one of the two tensors:
+# Give a list or a number to `torch.tensor`. All numbers of a tensor have one
+# type, its *dtype*. It follows from your data, or you name it with ``dtype=``.
 
-array = np.array([1, 2, 3])
-copied = torch.tensor(array)
-shared = torch.as_tensor(array)
-array[0] = 9
-print(copied, shared)
+counts = torch.tensor([3, 1, 4])
+prices = torch.tensor([3.5, 1.0, 4.0])
+floats = torch.tensor([3, 1, 4], dtype=torch.float32)
 
-assert copied.tolist() == [1, 2, 3]
-assert shared.tolist() == [9, 2, 3]
+print(counts, counts.dtype)
+print(prices, prices.dtype)
+print(floats, floats.dtype)
+
+assert counts.tolist() == [3, 1, 4]
+assert counts.dtype == torch.int64
+assert prices.tolist() == [3.5, 1, 4]
+assert prices.dtype == torch.float32
+assert floats.tolist() == [3, 1, 4]
+assert floats.dtype == torch.float32
+assert str(counts) == "tensor([3, 1, 4])"
+assert str(floats) == "tensor([3., 1., 4.])"
 
 # %%
-# Two names above one strip of memory read the same numbers. ``copied`` has a
-# strip of its own.
+# The dtype follows the data
+# --------------------------
 #
-# .. alt: The array and the shared tensor stand above one strip of memory with
-#    the numbers 9, 2, 3. The copied tensor stands above a strip of its own
-#    with the numbers 1, 2, 3.
+# Integers become int64, which has 64 bits for each number. A single float in
+# the list makes all of them float32, with 32 bits. True and False become bool.
 
-draw_memory({"array": array, "shared": shared, "copied": copied})
-plt.show()
+integers = torch.tensor([0, 1, 2])
+mixed = torch.tensor([0, 1, 2.5])
+truths = torch.tensor([True, False])
 
-assert shared.data_ptr() == array.ctypes.data
-assert copied.data_ptr() != array.ctypes.data
+print(integers.dtype)
+print(mixed, mixed.dtype)
+print(truths, truths.dtype)
+
+assert integers.dtype == torch.int64
+assert mixed.tolist() == [0, 1, 2.5]
+assert mixed.dtype == torch.float32
+assert truths.tolist() == [True, False]
+assert truths.dtype == torch.bool
+assert torch.int64.itemsize == 8
+assert torch.float32.itemsize == 4
+
+# %%
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    "I stored 2.9 in my tensor, and it holds 2." The tensor was made from
+#    integers, so it stays a tensor of integers. It drops the fraction and says
+#    nothing.
+
+scores = torch.tensor([0, 0, 0])
+scores[0] = 2.9  # as in a list, [0] is the first place
+
+print(scores)
+
+assert scores.tolist() == [2, 0, 0]
+assert scores.dtype == torch.int64
+
+# %%
+# Start with floats if fractions may follow:
+
+scores = torch.tensor([0.0, 0.0, 0.0])
+scores[0] = 2.9
+
+print(scores)
+
+assert torch.equal(scores, torch.tensor([2.9, 0, 0]))
+assert str(scores) == "tensor([2.9000, 0.0000, 0.0000])"
+
+# %%
+# Other operations refuse integers. A mean is seldom an integer, so
+# `torch.mean` asks for floats. *Long* is an older name of int64.
+
+with show_error("mean()", "floating point", "Got: Long"):
+    counts.mean()
+
+print(floats.mean())
+
+assert str(floats.mean()) == "tensor(2.6667)"
+assert counts.dtype == torch.long
+
+# %%
+# A list of lists becomes a table
+# -------------------------------
+#
+# Each inner list is a row. The dtype still follows from all the numbers: these
+# integers stay integers, and one point among them would make them all floats.
+
+matrix = torch.tensor([[1, -1, 0], [-1, 1, 2]])
+
+print(matrix)
+print(matrix.shape)
+
+assert str(matrix) == "tensor([[ 1, -1,  0],\n        [-1,  1,  2]])"
+assert matrix.shape == (2, 3)
+assert matrix.dtype == torch.int64
+one_point = torch.tensor([[1, -1, 0], [-1, 1.0, 2]])
+assert one_point.dtype == torch.float32
+
+# %%
+# .. alt: A table of two rows and three columns. The first row holds 1, -1, 0
+#    and the second row -1, 1, 2.
+# .. fold: picture
+
+draw_tensors({"matrix": matrix})
+show_pictures()
+
+assert matrix[0].tolist() == [1, -1, 0]
+assert matrix[1].tolist() == [-1, 1, 2]
+
+# %%
+# A tensor has no gaps, so the rows must be equally long. This second row has
+# one number where two were expected. Fill it up, for example with a zero:
+
+with show_error("expected sequence of length 2 at dim 1 (got 1)"):
+    torch.tensor([[1, 2], [3]])
+
+print(torch.tensor([[1, 2], [3, 0]]))
+
+assert torch.tensor([[1, 2], [3, 0]]).tolist() == [[1, 2], [3, 0]]
 
 # %%
 # Copy a tensor
 # -------------
 #
-# When the source is a tensor already, PyTorch suspects a mistake:
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    `torch.tensor` also turns a tensor into a tensor (claim c1-06). It does,
-#    but it warns, and the warning names the better way.
+# `torch.tensor` copies the numbers of your list. An equals sign copies
+# nothing: ``same = original`` gives the same tensor a second name, so a change
+# by one name shows under the other. `torch.Tensor.clone` makes a copy.
 
-original = torch.tensor([1.0, 2.0], requires_grad=True)
+original = torch.tensor([1.0, 2.0, 3.0])
+same = original
+copy = original.clone()
+
+original[0] = 9
+
+print("same:", same)
+print("copy:", copy)
+
+assert original.tolist() == [9, 2, 3]
+assert same.tolist() == [9, 2, 3]
+assert copy.tolist() == [1, 2, 3]
+numbers = [1.0, 2.0]
+from_list = torch.tensor(numbers)
+from_list[0] = 9
+assert numbers == [1, 2]
+
+# %%
+# Two names stand above the same memory, and the copy has memory of its own:
+#
+# .. alt: The names original and same stand above one strip of memory with the
+#    numbers 9, 2, 3. The copy stands above a strip of its own with 1, 2, 3.
+# .. fold: picture
+
+draw_memory({"original": original, "same": same, "copy": copy})
+show_pictures()
+
+assert same.data_ptr() == original.data_ptr()
+assert copy.data_ptr() != original.data_ptr()
+
+# %%
+# `torch.tensor` also copies a tensor, but it warns: "To copy construct from a
+# tensor, it is recommended to use sourceTensor.detach().clone()". Here
+# `~torch.Tensor.detach` means that the copy does not take part in finding
+# gradients. You need it for a tensor with ``requires_grad=True``:
+
+weight = torch.tensor([1.0, 2.0], requires_grad=True)
+snapshot = weight.detach().clone()
+snapshot[0] = 9
+
+print(weight)
+print(snapshot)
+
+assert weight.tolist() == [1, 2]
+assert weight.requires_grad
+assert snapshot.tolist() == [9, 2]
+assert not snapshot.requires_grad
+assert weight.clone().requires_grad
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    twin = torch.tensor(original)
-print(caught[0].message)
-
-assert torch.equal(twin, original) and len(caught) == 1
-assert str(caught[0].message).startswith("To copy construct from a tensor")
-
-# %%
-# `~torch.Tensor.detach` leaves behind what PyTorch keeps for gradients, and
-# `~torch.Tensor.clone` copies the numbers. A change of the copy then stays
-# in the copy:
-
-duplicate = original.detach().clone()
-duplicate[0] = 9
-print(duplicate, original.tolist())
-
-assert duplicate.tolist() == [9, 2] and original.tolist() == [1, 2]
-assert not duplicate.requires_grad
+    assert torch.equal(torch.tensor(weight), weight)
+assert str(caught[0].message).startswith(
+    "To copy construct from a tensor, it is recommended to use "
+    "sourceTensor.detach().clone()"
+)
 
 # %%
-# One capital letter
-# ------------------
+# torch.tensor or torch.Tensor
+# ----------------------------
 #
-# `torch.Tensor` is the class that all tensors belong to. Called with a list,
-# it makes everything float32, which keeps about seven digits: 16777217 loses
-# its last one. Called with 3, it makes three numbers that nobody has set:
-# whatever was in memory. The function does what you mean in both cases.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Tensors are made by ``torch.Tensor([[1, 2, 3], ...])`` (claim c1-18).
-#    This gives floats and says nothing. Use the function, `torch.tensor`.
+# Use the function, `torch.tensor`. The class `torch.Tensor` is what all
+# tensors are, and calling it surprises you twice. It turns everything into
+# float32, which keeps only about seven digits. And it takes a number for a
+# size: ``torch.Tensor(3)`` makes a tensor of three numbers that nobody has
+# set, whatever was in memory.
 
-by_class, by_function = torch.Tensor([16777217]), torch.tensor([16777217])
-print(f"{by_class.item():.0f} is not {by_function.item()}")
-three, one = torch.Tensor(3), torch.tensor(3)
-print(tuple(three.shape), "is not", tuple(one.shape))
+product_id = 16777217
 
-assert (by_class.dtype, by_class.item()) == (torch.float32, 16777216)
-assert (by_function.dtype, by_function.item()) == (torch.int64, 16777217)
-assert three.shape == (3,) and one.shape == () and one == 3
-assert isinstance(one, torch.Tensor)
+print(torch.tensor([product_id])[0])
+print(torch.Tensor([product_id])[0])  # another product
+
+print(torch.tensor(3).shape)
+print(torch.Tensor(3).shape)
+
+assert torch.tensor([product_id])[0] == 16777217
+assert torch.Tensor([product_id])[0] == 16777216
+assert torch.Tensor([product_id]).dtype == torch.float32
+assert torch.tensor(3) == 3
+assert torch.tensor(3).shape == ()
+assert torch.Tensor(3).shape == (3,)
+assert isinstance(counts, torch.Tensor)
 
 # %%
 # Functions want tensors
 # ----------------------
 #
-# PyTorch's mathematics is made for tensors, and a Python number is not one:
+# The mathematical functions of PyTorch take tensors, and a plain Python number
+# is not one. Make it a tensor, or use Python's own ``math`` where you need no
+# tensor. An integer will do here: its root comes out as a float.
 
-try:
+with show_error("sqrt()", "must be Tensor, not int"):
     torch.sqrt(4)
-except TypeError as error:
-    print(error)
-    assert "must be Tensor, not int" in str(error)
-else:
-    raise AssertionError("a plain number must be refused")
+
+print(torch.sqrt(torch.tensor(4)))
+print(math.sqrt(4))
+
+assert torch.sqrt(torch.tensor(4)) == 2
+assert torch.sqrt(torch.tensor(4)).dtype == torch.float32
+assert math.sqrt(4) == torch.tensor(2)
+assert torch.sqrt(torch.tensor(4, dtype=torch.float32)) == 2
 
 # %%
-# Wrap the number, or use Python's own ``math`` where no tensor is needed. For
-# a root, whole numbers will do: the result is a float anyway.
+# Try it
+# ------
 #
-# .. admonition:: In the notes
-#    :class: note-check
+# .. exercise:: Fill up short rows
 #
-#    The number must first become a float32 tensor (claim c2-05), by
-#    ``torch.tensor(int, dtype=torch.float32)`` (claim c2-03). int64 will do as
-#    well, and that line fails: put your number in place of ``int``.
+#    Sentences as lists of word numbers differ in length, but a tensor needs
+#    rows of one length. Write ``pad(rows)``, which fills the shorter rows up
+#    with zeros at their end and returns a tensor. The lists must not change.
+#
+#    .. hint:: In Python, ``[5, 2] + [0] * 3`` is ``[5, 2, 0, 0, 0]``, a new
+#       list. How many zeros does each row lack?
 
-root = torch.sqrt(torch.tensor(4))
-print(root, root.dtype)
-try:
-    torch.tensor(int, dtype=torch.float32)
-except TypeError as error:
-    print(error)
-    assert "not type" in str(error)
-else:
-    raise AssertionError("a type must be refused")
 
-assert root == math.sqrt(4) == 2 and root.dtype == torch.float32
+def pad(rows):
+    """Return N lists of integers as an int64 tensor, (N, longest)."""
+    longest = max(len(row) for row in rows)
+    padded = []
+    for row in rows:
+        padded.append(row + [0] * (longest - len(row)))
+    return torch.tensor(padded)
+
+
+rows = [[5, 2], [7, 1, 3, 8], [4]]
+result = pad(rows)
+assert rows == [[5, 2], [7, 1, 3, 8], [4]], "the lists must not change"
+assert isinstance(result, torch.Tensor), "return a tensor, not a list"
+assert result.dtype == torch.int64, "word numbers are integers: int64"
+assert result.shape == (3, 4), "a row for each list, as long as the longest"
+assert result[1].tolist() == [7, 1, 3, 8], "the longest row stays as it is"
+assert result[0].tolist() == [5, 2, 0, 0], "zeros fill the end of a short row"
+assert result[2].tolist() == [4, 0, 0, 0], "each row gets the zeros it lacks"
+
+# %%
+# .. exercise:: Change a copy
+#
+#    Write ``replaced(x, place, value)``. It returns a tensor like ``x`` with
+#    ``value`` at the given place. The tensor ``x`` itself must not change.
+#
+#    .. hint:: Which line makes a tensor with memory of its own, and must it
+#       stand before or after the change?
+
+
+def replaced(x, place, value):
+    """Return a copy of x, of shape (N,), with value at one place."""
+    result = x.clone()
+    result[place] = value
+    return result
+
+
+x = torch.tensor([1.0, 2.0, 3.0])
+result = replaced(x, 1, 0.5)
+assert x.tolist() == [1, 2, 3], "x itself must not change"
+assert isinstance(result, torch.Tensor), "return a tensor"
+assert result.tolist() == [1, 0.5, 3], "the value stands at the given place"
+assert replaced(x, 0, 7.0).tolist() == [7, 2, 3], "only one place changes"
 
 # %%
 # What you learned
 # ----------------
 #
-# `torch.tensor` copies your data and takes its dtype from it; name the dtype
-# where it matters. Copy a tensor with ``detach().clone()``, leave the class
-# `torch.Tensor` alone, and wrap a number before you pass it on.
+# `torch.tensor` copies your data and takes the dtype from it: write a point,
+# or ``dtype=torch.float32``, where you mean floats. ``clone()`` copies a
+# tensor, and an equals sign does not.
 #
-# Next: :ref:`create_by_shape` makes tensors without any data. For all the
-# types see :ref:`dtypes`, for shared memory :ref:`numpy_bridge`. The picture
-# comes from `snippets.drawing`.
+# Next: :ref:`create_by_shape` makes tensors without any list. :ref:`dtypes`
+# lists all types, and :ref:`numpy_bridge` takes numbers from NumPy.

@@ -1,249 +1,327 @@
 r"""
 .. _dtypes:
 
-Choose the type of your numbers
-===============================
+Tensor dtypes: choose and convert the type of your numbers
+==========================================================
 
-Why does the mean of 1 and 2 raise an error, and how can 2048 + 1 be 2048? Both
-answers lie in the *dtype*, the one type that all numbers of a tensor share.
-After this page you can choose a dtype, translate the old names, convert
-between types, and predict what gets lost.
+float32, int64, uint8, bool: which type should your tensor have, and what gets
+lost when you convert it? After this page you can read and set the type, the
+*dtype*, convert a tensor, say how far and how finely each type counts, and
+translate old names such as FloatTensor.
 
 .. concepts: T08 T09 T10
+.. claims: c0-05 c0-07 c0-08 c0-09 c2-13 c2-15 c3-26 c3-27 c3-30 c3-35
+   c3-38 c3-102
 """
 
 import matplotlib.pyplot as plt
 import torch
 
+from snippets.drawing import show_pictures
+from snippets.explain import show_error
+
 # %%
-# The type you get
+# The short answer
 # ----------------
 #
-# `torch.tensor` looks at what you give it. Numbers with a decimal point become
-# float32, the default (`torch.get_default_dtype`) in which most models train.
+# All numbers of a tensor have one dtype. These four cover most of your work.
+# PyTorch picks the first three by itself, and the fourth you ask for:
 
-samples = {"1.5": 1.5, "1": 1, "True": True, "1 + 2j": 1 + 2j}
-types = {text: torch.tensor(value).dtype for text, value in samples.items()}
-for text, dtype in types.items():
-    print(f"{text:6} -> {dtype}")
+weights = torch.tensor([0.5, -1.25])  # float32: all that has fractions
+labels = torch.tensor([2, 0, 1])  # int64: class labels, indices, counts
+is_cat = torch.tensor([True, False])  # bool: yes or no
+pixels = torch.tensor([0, 51, 255], dtype=torch.uint8)  # images, 0 to 255
 
-expected = [torch.float32, torch.int64, torch.bool, torch.complex64]
-assert list(types.values()) == expected
+print(weights.dtype, labels.dtype, is_cat.dtype, pixels.dtype)
+print(pixels.float() / 255)  # convert: pixels as floats from 0 to 1
+
+assert weights.dtype == torch.float32
 assert torch.get_default_dtype() == torch.float32
+assert labels.dtype == torch.int64
+assert is_cat.dtype == torch.bool
+assert pixels.dtype == torch.uint8
+assert torch.equal(pixels.float() / 255, torch.tensor([0, 0.2, 1]))
+assert torch.iinfo(torch.uint8).min == 0
+assert torch.iinfo(torch.uint8).max == 255
 
 # %%
-# Types for whole numbers
-# -----------------------
+# Convert a tensor
+# ----------------
 #
-# Pixels come as uint8, class labels are int64, and models made small
-# (*quantized*) hold int8. The number in a name counts the bits, eight to a
-# byte. More bytes reach further, and `torch.iinfo` knows how far. uint8 begins
-# at 0. The others reach one further below zero than above.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Five types are named in one place (claim c0-05), and twelve in another
-#    (c3-35), with remarks in Chinese (c3-102). There are more, such as uint16
-#    and the tiny float8. That int16 is rarely used (c3-30) is an opinion.
+# `torch.Tensor.to` converts to any dtype. The common types also have a short
+# method each: `~torch.Tensor.float` makes float32, `~torch.Tensor.double`
+# float64, `~torch.Tensor.half` float16, `~torch.Tensor.long` int64,
+# `~torch.Tensor.int` int32, and `~torch.Tensor.bool` makes bool.
 
-whole = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
-table = [(t.itemsize, torch.iinfo(t).min, torch.iinfo(t).max) for t in whole]
-print("type  bytes  largest number")
-for dtype, (size, _, largest) in zip(whole, table, strict=True):
-    name = str(dtype)[6:]  # without "torch."
-    print(f"{name:6}{size:^5}  {largest:,}")
-    assert name in (f"int{8 * size}", f"uint{8 * size}")
+prices = torch.tensor([1.9, -1.9, 0.3, 0.0])
 
-assert table[:2] == [(1, 0, 255), (1, -128, 127)]
-for place, size in enumerate([2, 4, 8], start=2):
-    beyond = 2 ** (8 * size - 1)
-    assert table[place] == (size, -beyond, beyond - 1)
-for more in (torch.uint16, torch.float8_e4m3fn, torch.float8_e5m2):
-    assert more not in whole and isinstance(more, torch.dtype)
+print(prices.to(torch.float64))
+print(prices.long())  # cuts the fraction off
+print(prices.round().long())  # rounds first
+print(prices.bool())  # all that is not zero becomes True
+
+assert prices.to(torch.float64).dtype == prices.double().dtype == torch.float64
+assert prices.long().tolist() == [1, -1, 0, 0]
+assert prices.round().long().tolist() == [2, -2, 0, 0]
+assert prices.bool().tolist() == [True, True, True, False]
+assert labels.float().dtype == torch.float32
+assert prices.half().dtype == torch.float16
+assert prices.long().dtype == torch.int64
+assert prices.int().dtype == torch.int32
+assert prices.bool().dtype == torch.bool
 
 # %%
-# Past its largest number a whole type starts again at its smallest, and
-# nothing warns you. Beware when you add pixels:
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    ``x.float()`` on a line of its own changes nothing. It returns a new
+#    tensor, and you have to keep it: ``x = x.float()``.
 
-pixel = torch.tensor([200], dtype=torch.uint8)
-wrapped, as_meant = pixel + 100, pixel.int() + 100
-print(wrapped, as_meant, sep="\n")
+labels.float()
+print(labels.dtype)  # as before
 
-assert wrapped.item() == 300 - 256
-assert as_meant.item() == 300
+labels_as_floats = labels.float()
+print(labels_as_floats.dtype)
+
+assert labels.dtype == torch.int64
+assert labels_as_floats.dtype == torch.float32
+assert labels_as_floats.data_ptr() != labels.data_ptr()
 
 # %%
-# Types for fractions
-# -------------------
+# Integer types: how far they reach
+# ---------------------------------
 #
-# `torch.finfo` tells the two limits of a float: its largest number and *eps*,
-# the gap between 1 and the next number. ``e+04`` means "times 10,000". float64
-# is for precise work. float16 and bfloat16 need half the memory of float32.
-# bfloat16 reaches about as far as float32, with bigger gaps.
+# The number in a name counts the bits, and eight bits are a byte.
+# `torch.iinfo` knows the smallest and the largest integer of a type. You will
+# see int8 in models made small (*quantized* models), int16 in sound, and int32
+# where another library wants it.
+
+integers = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+for dtype in integers:
+    limits = torch.iinfo(dtype)
+    print(dtype, "bytes:", dtype.itemsize)
+    print(f"  from {limits.min:,} to {limits.max:,}")
+
+assert [dtype.itemsize for dtype in integers] == [1, 1, 2, 4, 8]
+assert torch.iinfo(torch.uint8).max == 255
+assert torch.iinfo(torch.int8).min == -128
+for dtype in integers[1:]:
+    assert str(dtype) == f"torch.int{8 * dtype.itemsize}"
+    assert torch.iinfo(dtype).min == -(2 ** (8 * dtype.itemsize - 1))
+    assert torch.iinfo(dtype).max == 2 ** (8 * dtype.itemsize - 1) - 1
+assert (limits.min, limits.max) == (-(2**63), 2**63 - 1)
+
+# %%
+# An integer that is too large is refused when you write it down. In a
+# conversion or a computation it *wraps around*, like a clock: after 255 comes
+# 0. Nothing warns you.
+
+with show_error("value cannot be converted to type uint8", "without overflow"):
+    torch.tensor([300], dtype=torch.uint8)
+
+large = torch.tensor([255, 256, 300])
+print("converted:", large.to(torch.uint8))
+print("brighter: ", pixels + 100)  # 255 + 100 does not fit
+print("as meant: ", pixels.int() + 100)
+
+assert large.to(torch.uint8).tolist() == [255, 0, 300 - 256]
+assert (pixels + 100).tolist() == [100, 151, 355 - 256]
+assert (pixels.int() + 100).tolist() == [100, 151, 355]
+
+# %%
+# Float types: how far and how fine
+# ---------------------------------
+#
+# `torch.finfo` tells two limits of a float type: its largest number, and
+# *eps*, the gap between 1 and the next number that it can hold. The two small
+# types need half the memory of float32: float16 spends its bits on fine steps,
+# bfloat16 on reach. Both are common on GPUs, and the CPU computes in them as
+# well. Take float64 where digits matter more than memory and speed.
 
 floats = [torch.bfloat16, torch.float16, torch.float32, torch.float64]
-limits = {t: (torch.finfo(t).max, torch.finfo(t).eps) for t in floats}
-for dtype, (largest, eps) in limits.items():
-    print(f"{dtype!s:15}up to {largest:.1e}, eps {eps:.1e}")
+for dtype in floats:
+    limits = torch.finfo(dtype)
+    print(dtype, "bytes:", dtype.itemsize)
+    print(f"  up to {limits.max:.1e}, eps {limits.eps:.1e}")
 
-assert [eps for _, eps in limits.values()] == [2**-7, 2**-10, 2**-23, 2**-52]
-tops = [f"{largest:.1e}" for largest, _ in limits.values()]
-assert tops == ["3.4e+38", "6.6e+04", "3.4e+38", "1.8e+308"]
-assert [t.itemsize for t in floats] == [2, 2, 4, 8]
+assert [dtype.itemsize for dtype in floats] == [2, 2, 4, 8]
+eps = [torch.finfo(dtype).eps for dtype in floats]
+assert eps == [2**-7, 2**-10, 2**-23, 2**-52]
+largest = [f"{torch.finfo(dtype).max:.1e}" for dtype in floats]
+assert largest == ["3.4e+38", "6.6e+04", "3.4e+38", "1.8e+308"]
+assert (limits.eps, limits.max) == (2**-52, torch.finfo(torch.float64).max)
+for dtype in (torch.bfloat16, torch.float16):
+    small = torch.ones(2, 2, dtype=dtype)
+    assert (small @ small).dtype == dtype
+    assert (small @ small).tolist() == [[2, 2], [2, 2]]
 
 # %%
-# The gap grows with the number
-# -----------------------------
-#
-# How far is it to the next number that the type can hold? `torch.nextafter`
-# finds it. Where a line climbs over the dashed gap of 1, it begins to skip
-# whole numbers. At the dot the gap is 2, and adding 1 changes nothing.
+# The gap grows with the number: at 2 it is twice as wide as at 1, and at 4
+# four times as wide. Where a line climbs above the dashed gap of 1, the type
+# begins to skip integers. At the dot the gap is 2, and adding 1 changes
+# nothing.
 #
 # .. alt: Gap against number, both on logarithmic scales: four rising
 #    staircases. bfloat16 has the largest gaps, then float16, which ends before
 #    100,000, then float32 and, far below, float64. Dots just above the dashed
 #    gap of 1: bfloat16 at 256, float16 at 2048, float32 near 17 million.
+# .. fold: picture
 
-colors = ("#d9731a", "#a05fb4", "#2f80c2", "#3a9a4b")
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-stuck = {}
-for dtype, color in zip(floats, colors, strict=True):
-    x = (2.0 ** torch.arange(-4, 31)).to(dtype)
-    x = x[x.isfinite()]  # the last ones are too large for float16
-    gap = torch.nextafter(x, 2 * x) - x
-    stuck[dtype] = x[gap == 2]
-    ax.loglog(x.float(), gap.float(), color, drawstyle="steps-post")
-    ax.loglog(stuck[dtype].float(), [2] * len(stuck[dtype]), "o", c=color)
-    ax.text(2 * x[-1].item(), gap[-1].item(), str(dtype)[6:], va="center")
+colors = ["#d9731a", "#a05fb4", "#2f80c2", "#3a9a4b"]
+for dtype, color in zip(floats, colors):
+    limits = torch.finfo(dtype)
+    numbers = [2.0**k for k in range(-4, 31) if 2.0**k < limits.max]
+    gaps = [limits.eps * number for number in numbers]
+    ax.loglog(numbers, gaps, color=color, drawstyle="steps-post")
+    ax.text(2 * numbers[-1], gaps[-1], str(dtype)[6:], va="center")
+    if 2 / limits.eps < numbers[-1]:
+        ax.loglog(2 / limits.eps, 2, "o", color=color)
 ax.axhline(1, linestyle="--", color="gray")
-ax.set(xlabel="number", ylabel="gap to the next number", xlim=(0.03, 1e12))
-plt.show()
+ax.set_xlabel("number")
+ax.set_ylabel("gap to the next number")
+ax.set_xlim(0.03, 1e12)
+show_pictures()
 
-for dtype in floats[:3]:
-    assert stuck[dtype].item() == 2 / limits[dtype][1]
-    assert stuck[dtype] + 1 == stuck[dtype]
-assert stuck[torch.bfloat16] == 256 and stuck[torch.float16] == 2048
+assert 2 / torch.finfo(torch.bfloat16).eps == 256
+assert 2 / torch.finfo(torch.float16).eps == 2048
+assert 2 / torch.finfo(torch.float32).eps == 16_777_216
+for dtype in floats:
+    for exponent in (-4, 0, 1, 2, 8, 15):  # the gap is eps times the number
+        number = torch.tensor(2.0**exponent, dtype=dtype)
+        gap = torch.finfo(dtype).eps * number
+        assert number + gap > number
+        assert number + gap / 2 == number
+    stuck = torch.tensor(2 / torch.finfo(dtype).eps, dtype=dtype)
+    assert stuck + 1 == stuck
+    assert stuck - 1 != stuck
 
 # %%
-# float16 also ends early: beyond its largest number, 65504, comes infinity,
-# ``inf``. Below, 1 is added in vain, and doubling goes too far.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    float16 is for GPUs and mixed precision (claim c3-26). It pays off there,
-#    but the CPU computes in it too.
+# float16 also ends early. Beyond 65504 comes infinity, printed as ``inf``:
 
 half = torch.tensor([2048, 60000], dtype=torch.float16)
-plus_one, doubled = half + 1, half * 2
-print(plus_one, doubled, sep="\n")
 
-assert plus_one.tolist() == [2048, 60000]
-assert doubled.tolist() == [4096, float("inf")]
-assert limits[torch.float16][0] == 65504
-assert (half @ half).dtype == torch.float16  # the CPU multiplies it, too
+print(half + 1)  # 2049 falls into a gap
+print(half * 2)  # 120000 is too large
+
+assert (half + 1).tolist() == [2048, 60000]
+assert (half * 2).tolist() == [4096, float("inf")]
+assert torch.finfo(torch.float16).max == 65504
 
 # %%
-# Old names
-# ---------
+# Look closer: old names, rare types and text
+# -------------------------------------------
 #
-# Old code calls types by class names such as ``FloatTensor``, and
-# `torch.Tensor.type` still answers with them. Translate them with this list,
-# and write ``dtype=torch.float32`` in new code.
+# Older code names a type by a class, and `torch.Tensor.type` still answers so.
+# Read those names with this list, and write ``dtype=`` yourself:
 #
-# .. admonition:: In the notes
-#    :class: note-check
+# .. code-block:: text
 #
-#    Types are asked for by such names (claim c0-07), which is out of date.
-#    Byte and char are set apart from the numeric types (c0-08), but they hold
-#    whole numbers. Char is once spelled chart (c0-09), and bfloat16 is said to
-#    have no name (c3-27): the right names are in this list.
+#    FloatTensor     torch.float32     LongTensor    torch.int64
+#    DoubleTensor    torch.float64     IntTensor     torch.int32
+#    HalfTensor      torch.float16     ShortTensor   torch.int16
+#    BFloat16Tensor  torch.bfloat16    CharTensor    torch.int8
+#    BoolTensor      torch.bool        ByteTensor    torch.uint8
 
+print(weights.type())
+print(labels.type())
+print(torch.CharTensor([65, 66]))
+
+assert weights.type() == "torch.FloatTensor"
+assert labels.type() == "torch.LongTensor"
+assert torch.CharTensor([65, 66]).tolist() == [65, 66]
 old_names = {
     "FloatTensor": torch.float32,
     "DoubleTensor": torch.float64,
     "HalfTensor": torch.float16,
     "BFloat16Tensor": torch.bfloat16,
+    "BoolTensor": torch.bool,
     "LongTensor": torch.int64,
     "IntTensor": torch.int32,
     "ShortTensor": torch.int16,
     "CharTensor": torch.int8,
     "ByteTensor": torch.uint8,
-    "BoolTensor": torch.bool,
 }
 for name, dtype in old_names.items():
-    print(f"{name:15} {dtype}")
     assert torch.zeros(1, dtype=dtype).type() == f"torch.{name}"
     assert getattr(torch, name)([1]).dtype == dtype
-
 assert not hasattr(torch, "ChartTensor")
 
 # %%
-# Change the type
-# ---------------
-#
-# `torch.Tensor.to` takes any type. The ten types of the list above have a
-# short method each, in the same order: `~torch.Tensor.float`,
-# `~torch.Tensor.double`, `~torch.Tensor.half`, `~torch.Tensor.bfloat16`,
-# `~torch.Tensor.long`, `~torch.Tensor.int`, `~torch.Tensor.short`,
-# `~torch.Tensor.char`, `~torch.Tensor.byte` and `~torch.Tensor.bool`. A whole
-# type cuts off the fraction, unless you call `~torch.Tensor.round` first. A
-# bool keeps only "not zero".
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    ``.bool()`` is given for a conversion to int (claim c2-15), ``.float()``
-#    for one to any type (c2-13). Each makes its own type alone. And
-#    ``float32 x = x.long()`` (c3-38) is no Python: a ``#`` is missing.
+# Char and byte are small integers, as you see: no dtype holds text. Give each
+# word a number instead. There are more types for special work, such as
+# complex64, uint16, and float8 with a single byte.
 
-x = torch.tensor([1.9, -1.9, 0.3, 0.0])
-print(x.int())
-print(x.round().int())
-print(x.bool())
+with show_error("too many dimensions 'str'"):
+    torch.tensor(["cat", "dog"])
 
-assert x.int().tolist() == x.to(torch.int32).tolist() == [1, -1, 0, 0]
-assert x.round().int().tolist() == [2, -2, 0, 0]
-assert x.bool().tolist() == [True, True, True, False]
-methods = ["float", "double", "half", "bfloat16"]
-methods += ["long", "int", "short", "char", "byte", "bool"]
-made = [getattr(torch.ones(1), method)().dtype for method in methods]
-assert made == list(old_names.values())
-assert x.to(torch.float32) is x  # nothing to do: the same tensor
+print(torch.tensor(1 + 2j).dtype)
+print(torch.float8_e4m3fn, "bytes:", torch.float8_e4m3fn.itemsize)
+
+assert torch.tensor(1 + 2j).dtype == torch.complex64
+assert torch.float8_e4m3fn.itemsize == 1
+assert torch.zeros(2, dtype=torch.uint16).dtype == torch.uint16
 
 # %%
-# The mean needs a float
-# ----------------------
+# Try it
+# ------
 #
-# The mean of whole numbers is seldom whole. PyTorch guesses no type for it.
+# .. exercise:: Save an image as pixels
 #
-# .. admonition:: In the notes
-#    :class: note-check
+#    A model returns an image with values from 0 to 1. Write
+#    ``to_pixels(image)``, which returns it as uint8 from 0 to 255, each value
+#    rounded to the nearest pixel value.
 #
-#    ``x.mean()`` is called on whole numbers (claim c3-11). It fails: convert
-#    first.
+#    .. hint:: The order matters: scale, then round, then convert.
 
-counts = torch.tensor([1, 2])
-try:
-    counts.mean()
-except RuntimeError as error:
-    print(error)
-    assert "must be either a floating point or complex dtype" in str(error)
-else:
-    raise AssertionError("the mean of whole numbers must fail")
-average = counts.float().mean()
-print(average)
 
-assert average == counts.mean(dtype=torch.float32) == 1.5
+def to_pixels(image):
+    """Return a float image with values from 0 to 1 as uint8, 0 to 255."""
+    return (image * 255).round().to(torch.uint8)
+
+
+image = torch.tensor([[0.0, 0.25], [0.999, 1.0]])
+result = to_pixels(image)
+assert result.dtype == torch.uint8, "pixels are uint8"
+assert result.shape == image.shape, "the image keeps its shape"
+assert result[0, 1] == 64, "0.25 * 255 is 63.75: scale, then round to 64"
+assert result[0, 0] == 0, "0 stays 0"
+assert result[1].tolist() == [255, 255], "0.999 and 1 both round to 255"
+
+# %%
+# .. exercise:: Does it survive?
+#
+#    Write ``survives(numbers, dtype)``, which tells whether ``numbers`` can be
+#    converted to ``dtype`` and back without any change. `torch.equal` says
+#    whether two tensors hold the same numbers.
+#
+#    .. hint:: Convert there and back: ``numbers.dtype`` is the way back.
+
+
+def survives(numbers, dtype):
+    """Return whether a tensor comes back from a dtype unchanged, as a bool."""
+    there_and_back = numbers.to(dtype).to(numbers.dtype)
+    return torch.equal(there_and_back, numbers)
+
+
+ids = torch.tensor([0, 1, 2049])
+answer = survives(ids, torch.float32)
+assert isinstance(answer, bool), "return True or False, not a tensor"
+assert answer, "float32 holds 2049 exactly"
+assert survives(ids, torch.int16), "int16 reaches to 32767"
+assert not survives(ids, torch.uint8), "uint8 wraps 2049 around"
+assert not survives(ids, torch.float16), "float16 turns 2049 into 2048"
+halves = torch.tensor([0.5, 2.0])
+assert survives(halves, torch.float16), "float16 holds a half exactly"
+assert not survives(halves, torch.int64), "integers cut off the half"
 
 # %%
 # What you learned
 # ----------------
 #
-# float32 for models, int64 for labels, bool for yes or no, uint8 for pixels.
-# Whole types wrap around and cut off fractions; small floats skip numbers and
-# overflow.
+# float32 for what has fractions, int64 for labels, bool for yes or no, uint8
+# for pixels. Integers wrap around and cut off fractions; small floats skip
+# integers and overflow to infinity.
 #
-# Next: :ref:`indexing` selects with bool and looks up with int64.
+# Next: :ref:`type_promotion` tells which dtype comes out when two meet.
 # :ref:`numpy_bridge` tells what NumPy's float64 does to a tensor.

@@ -1,193 +1,308 @@
 r"""
 .. _hello_torch:
 
-Run your first lines of PyTorch
-===============================
+PyTorch in five minutes: your first tensors and gradients
+=========================================================
 
-What can PyTorch do that plain Python cannot, and how do you begin? After
-this page you can import PyTorch the usual way, name its two core features, and
-tell apart a number, a row, a table and a stack of tables. If you come from
-NumPy, you will also know which of your habits mislead here.
+What does PyTorch do that plain Python does not, and what do its first lines
+look like? After this page you can compute with many numbers at once, tell a
+single number from a row, a table and a stack of tables, and let PyTorch find
+a gradient, which is what neural networks learn from.
 
 .. concepts: T01 T02
+.. claims: c0-40 c3-02
 """
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_tensors, show_pictures
+from snippets.explain import show_error
 
 # %%
-# Three names to know
-# -------------------
+# The short answer
+# ----------------
 #
-# Nearly all PyTorch code begins with imports like those above. `torch` makes
-# tensors and computes with them. ``nn`` is short for `torch.nn`, the parts
-# that networks are built from. ``F`` is short for `torch.nn.functional`, the
-# same mathematics as plain functions. The other imports are for pictures and
-# for NumPy, which comes later. ``assert`` checks what the text says: the
-# program stops where that is not true.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    The version shown is 1.0.0, from 2018 (claim c0-40). These pages are for
-#    2.6 and later. What stands after a plus names the build.
+# PyTorch gives you *tensors*, which hold many numbers and compute with all of
+# them at once, and *gradients*, which tell how a result changes when a number
+# changes. You need one import, ``import torch``. The others above are for the
+# pictures, the errors and the last part of this page.
 
-print("PyTorch", torch.__version__)
-print(nn.__name__, "and", F.__name__)
-
-assert torch.__version__ >= (2, 6)
-assert nn.__name__ == "torch.nn" and F.__name__ == "torch.nn.functional"
-
-# %%
-# First feature: tensors
-# ----------------------
-#
-# A *tensor* is a box of numbers, all of one type. You compute with the whole
-# box at once, without a loop. Its *device* is where the work is done: here the
-# CPU, the processor that every computer has. A point after a printed number,
-# as in ``10.``, says that it is a float.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Tensors are introduced as NumPy on a GPU (claim c3-02). No GPU is needed.
-#    With one, only the first line changes: see :ref:`devices`.
-
-device = "cpu"
-numbers = torch.tensor([1.0, 2.0, 3.0], device=device)
-tenfold = numbers * 10
-total = numbers.sum()
-print(tenfold)
-print(total, "computed on the", total.device.type)
-
-assert str(tenfold) == "tensor([10., 20., 30.])" and str(total) == "tensor(6.)"
-assert total.device.type == device
-
-# %%
-# Second feature: gradients
-# -------------------------
-#
-# A *gradient* says how fast a result changes when an input changes a little.
-# Networks learn by following gradients, so PyTorch finds them for you. How
-# fast does the area of a square grow with its side, when the side is 3? Mark
-# the side with ``requires_grad=True``, compute the area, call
-# `~torch.Tensor.backward`, and read the answer in ``side.grad``. To compare,
-# make the side 0.001 longer by hand:
+x = torch.tensor([1.0, 2.0, 3.0])
+print(x * 10)
+print(x.sum())
 
 side = torch.tensor(3.0, requires_grad=True)
 area = side**2
 area.backward()
-by_hand = (3.001**2 - 3**2) / 0.001
-print(side.grad, f"and by hand {by_hand:.3f}")
+print("gradient:", side.grad)
 
-assert area == 9 and side.grad == 6  # the derivative of x² is 2x
-assert abs(by_hand - 6.001) < 1e-6
+assert (x * 10).tolist() == [10, 20, 30]
+assert x.sum() == 6
+assert area == 9
+assert side.grad == 6
 
 # %%
-# The answer is 6: a longer side adds two thin strips to the square, each 3
-# long. The step by hand comes close; PyTorch is exact.
+# Compute without a loop
+# ----------------------
 #
-# Zero to three dimensions
-# ------------------------
+# You make a tensor from a list with `torch.tensor`. It looks like a list, but
+# it computes: ``* 2`` repeats a list, and doubles each number of a tensor.
+
+prices = [1.5, 2.0, 4.5]
+tensor = torch.tensor(prices)
+
+print(prices * 2)
+print(tensor * 2)
+print(tensor + 1)
+print(tensor.mean())
+
+assert (tensor * 2).tolist() == [3, 4, 9]
+assert prices * 2 == prices + prices
+assert (tensor + 1).tolist() == [2.5, 3, 5.5]
+assert str(tensor.mean()) == "tensor(2.6667)"
+assert str(tensor + 1) == "tensor([2.5000, 3.0000, 5.5000])"
+
+# %%
+# A point after a number, as in ``3.``, says that it is a float. A tensor shows
+# at most four digits after the point. Even the mean, a single number, is a
+# tensor: nearly every function takes tensors and returns one.
 #
-# A single number has no dimension, a row has one, a table two, and a stack of
-# tables three: as many as there are brackets at the start. The *shape* holds
+# From a number to a stack of tables
+# ----------------------------------
+#
+# Numbers rarely come alone: a gray image is a table, and a batch of images is
+# a stack of tables. Lists inside lists make such tensors. The number of
+# *dimensions* is the number of brackets at the start, and the *shape* holds
 # one size for each dimension, the outermost first.
 
 number = torch.tensor(7)
 row = torch.tensor([1, 2, 3])
 table = torch.tensor([[1, 2, 3], [4, 5, 6]])
 stack = torch.tensor([[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]])
-for tensor in (number, row, table, stack):
-    print("dim", tensor.dim(), "shape", tuple(tensor.shape))
 
-assert (number.dim(), number.shape) == (0, ())
-assert (row.dim(), row.shape) == (1, (3,))
-assert (table.dim(), table.shape) == (2, (2, 3))
-assert (stack.dim(), stack.shape) == (3, (2, 2, 3))
+print("number:", number.dim(), number.shape)
+print("row:   ", row.dim(), row.shape)
+print("table: ", table.dim(), table.shape)
+print("stack: ", stack.dim(), stack.shape)
+
+assert number.dim() == 0
+assert number.shape == ()
+assert row.dim() == 1
+assert row.shape == (3,)
+assert table.dim() == 2
+assert table.shape == (2, 3)
+assert stack.dim() == 3
+assert stack.shape == (2, 2, 3)
 
 # %%
-# Here are all four, the two tables of the stack one below the other.
+# In the picture, the two tables of the stack stand one below the other.
 #
-# .. alt: Four tensors. 0-D is one cell with 7. 1-D is a row of three cells.
-#    2-D is a table of two rows and three columns. 3-D is two such tables, the
-#    second below the first, with the numbers 1 to 12.
+# .. alt: Four tensors. The number is one cell with 7. The row has three cells.
+#    The table has two rows and three columns. The stack is two such tables,
+#    the second below the first, with the numbers 1 to 12.
+# .. fold: picture
 
-draw_tensors({"0-D": number, "1-D": row, "2-D": table, "3-D": stack})
-plt.show()
+draw_tensors({"number": number, "row": row, "table": table, "stack": stack})
+show_pictures()
 
-assert stack.flatten().tolist() == list(range(1, 13))
-assert torch.equal(stack[0], table)  # the first table of the stack
+assert number == 7
+assert row.tolist() == [1, 2, 3]
+assert torch.equal(stack[0], table)
+assert stack[1].tolist() == [[7, 8, 9], [10, 11, 12]]
 
 # %%
-# Habits from NumPy that mislead
+# How fast does a result change?
 # ------------------------------
 #
-# NumPy is Python's older library for boxes of numbers. Its box is called
-# `~numpy.ndarray`. Many names are the same in both, but some mean something
-# else. Here are six zeros in each:
+# How fast does the area of a square grow when its side is 3? You can try it
+# out: make the side 0.001 longer, and divide what the area gains by 0.001. The
+# short answer found the exact value, 6, in three steps. It marked the side
+# with ``requires_grad=True``, computed the area, and called
+# `~torch.Tensor.backward`, which put the gradient into ``side.grad``.
 
-array = np.zeros((2, 3))
-tensor = torch.zeros(2, 3)
-array_has_six, tensor_has_six = array.size == 6, tensor.size == 6
-print("size == 6:", array_has_six, "and", tensor_has_six)
-print("dtype:", array.dtype, "and", tensor.dtype)
+by_hand = (3.001**2 - 3**2) / 0.001
 
-assert array_has_six is True and tensor_has_six is False
-assert array.dtype == np.float64 and tensor.dtype == torch.float32
+print("by hand:   ", by_hand)
+print("by PyTorch:", side.grad)
 
-# %%
-# There was no error, only a wrong answer. ``array.size`` is a number, while
-# `torch.Tensor.size` is a method, and a method never equals 6. Called, it
-# gives the shape; the count is `torch.Tensor.numel`. The second line shows the
-# type of the numbers, the *dtype*: new floats have 64 bits in NumPy, 32 here.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Basic operations are called the same as NumPy's, ``size`` among them
-#    (claim c0-03). The names agree; meaning and dtype may differ.
-
-print("count", tensor.numel(), "and shape", tuple(tensor.size()))
-
-assert tensor.numel() == array.size == 6
-assert tensor.size() == tensor.shape == array.shape == (2, 3)
+assert abs(by_hand - 6.001) < 1e-6
+assert side.grad == 6
 
 # %%
-# Last, the parts of a network compute with tensors alone. `torch.nn.ReLU`
-# turns negative numbers into 0 and keeps the rest. It refuses a list:
+# The picture shows why: a longer side adds two strips, and each is 3 long. The
+# small corner between them is the 0.001 by which the trial by hand is off.
+#
+# .. alt: A square with sides of length 3. Along its right and its upper edge
+#    lies a narrow strip, each 3 long. A tiny square fills the corner.
+# .. fold: picture
 
+longer = 0.25  # wide enough to be seen
+fig, ax = plt.subplots(figsize=(3.2, 3.2), layout="constrained")
+ax.add_patch(plt.Rectangle((0, 0), 3, 3, color="#8ecae6"))
+ax.add_patch(plt.Rectangle((3, 0), longer, 3, color="#ffb870"))
+ax.add_patch(plt.Rectangle((0, 3), 3, longer, color="#ffb870"))
+ax.add_patch(plt.Rectangle((3, 3), longer, longer, color="#f2a3a3"))
+ax.text(1.5, 3.35, "3", ha="center", va="bottom")
+ax.text(3.4, 1.5, "3", va="center")
+ax.set_xlim(-0.1, 3.8)
+ax.set_ylim(-0.1, 3.8)
+ax.set_aspect("equal")
+ax.set_axis_off()
+show_pictures()
+
+strips = 2 * 3 * longer
+corner = longer**2
+assert (3 + longer) ** 2 - 3**2 == strips + corner
+assert strips / longer == side.grad
+assert abs(by_hand - side.grad - 0.001) < 1e-6
+
+# %%
+# One call for all gradients
+# --------------------------
+#
+# A network has thousands or millions of numbers to adjust. One call of
+# ``backward`` finds the gradient for every one of them. Here are two, the
+# sides of a rectangle:
+
+width = torch.tensor(4.0, requires_grad=True)
+height = torch.tensor(3.0, requires_grad=True)
+
+area = width * height
+area.backward()
+
+print("width: ", width.grad)  # a wider one gains a strip, 3 high
+print("height:", height.grad)  # a higher one gains a strip, 4 wide
+
+assert width.grad == 3
+assert height.grad == 4
+
+# %%
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    Only floats can have a gradient, because integers cannot change by a
+#    little. If you see this error, write ``3.0`` instead of ``3``.
+
+with show_error("Only Tensors of floating point", "can require gradients"):
+    torch.tensor(3, requires_grad=True)
+
+assert not row.is_floating_point()
+assert torch.tensor(3.0, requires_grad=True).is_floating_point()
+
+# %%
+# The same code on a GPU
+# ----------------------
+#
+# A tensor lies on a *device*, and its computations run there. Every computer
+# has the device ``"cpu"``, the processor, and PyTorch uses it unless you say
+# otherwise. A graphics card (GPU) computes large tensors faster. If you have
+# one from NVIDIA, it is called ``"cuda"``. The rest of the code stays as it
+# is; only the printed tensor then ends with ``device='cuda:0'``.
+
+device = "cuda" if torch.cuda.is_available() else "cpu"
+
+x = torch.tensor([1.0, 2.0, 3.0], device=device)
+tenfold = x * 10
+
+print(tenfold)
+print("computed on:", tenfold.device)
+
+assert tenfold.tolist() == [10, 20, 30]
+assert tenfold.device.type == device
+assert torch.tensor([1.0]).device.type == "cpu"
+assert ("device='cuda:0'" in str(tenfold)) == (device == "cuda")
+
+# %%
+# Look closer: the names nn and F
+# -------------------------------
+#
+# Most programs also import `torch.nn` as ``nn``, which has the layers that
+# networks are built from, and `torch.nn.functional` as ``F``, which has plain
+# functions. Some things exist in both. *ReLU*, for example, turns negative
+# numbers into 0. From ``nn`` you make a layer first and then call it:
+
+x = torch.tensor([-1.0, 2.0])
 relu = nn.ReLU()
-try:
-    relu([-1.0, 2.0])
-except TypeError as error:
-    print(error)
-    assert "must be Tensor, not list" in str(error)
-else:
-    raise AssertionError("a list must be refused")
+
+print(relu(x))
+print(F.relu(x))
+
+assert relu(x).tolist() == [0, 2]
+assert F.relu(x).tolist() == [0, 2]
 
 # %%
-# Make a tensor of the list first. The function in ``F`` then agrees:
+# These pages are written for PyTorch 2.6 and later. See which version you
+# have; what stands after a plus tells for which hardware it was built:
 
-kept = relu(torch.tensor([-1.0, 2.0]))
-print(kept)
+print(torch.__version__)
 
-assert kept.tolist() == [0, 2]
-assert torch.equal(kept, F.relu(torch.tensor([-1.0, 2.0])))
+assert torch.__version__ >= (2, 6)
+
+# %%
+# Try it
+# ------
+#
+# .. exercise:: Degrees Fahrenheit
+#
+#    Write ``to_fahrenheit(celsius)``. It takes a list of temperatures in
+#    degrees Celsius and returns a tensor of the same temperatures in
+#    Fahrenheit, without a loop: times 1.8, plus 32.
+#
+#    .. hint:: Make the list a tensor first. Then write the formula as if there
+#       were only one temperature.
+
+
+def to_fahrenheit(celsius):
+    """Return a list of N temperatures as a tensor in Fahrenheit, (N,)."""
+    return torch.tensor(celsius) * 1.8 + 32
+
+
+result = to_fahrenheit([0.0, 10.0, 100.0])
+assert isinstance(result, torch.Tensor), "return a tensor, not a list"
+assert result.shape == (3,), "one temperature for each of the list"
+assert result[0] == 32, "water freezes at 32 degrees Fahrenheit"
+assert torch.allclose(result, torch.tensor([32.0, 50.0, 212.0])), (
+    "0, 10 and 100 degrees are 32, 50 and 212: times 1.8, then plus 32"
+)
+
+# %%
+# .. exercise:: A growing cube
+#
+#    How fast does the volume of a cube grow with its side? Write
+#    ``growth(side)``. It takes the length of the side, a float, and returns
+#    the gradient of the volume, a tensor.
+#
+#    .. hint:: Mark the side, compute the volume, and go backward. Where does
+#       the gradient stand then?
+
+
+def growth(side):
+    """Return the gradient of a cube's volume at a side, a float, as ()."""
+    x = torch.tensor(side, requires_grad=True)
+    volume = x**3
+    volume.backward()
+    return x.grad
+
+
+result = growth(2.0)
+assert result is not None, "call backward() before you read .grad"
+assert isinstance(result, torch.Tensor), "return the tensor in .grad"
+assert result.shape == (), "one side has one gradient"
+assert result != 8, "8 is the volume; the gradient stands in .grad of the side"
+assert result == 12, "at side 2, three faces grow, each 2 times 2: 12"
+assert growth(3.0) == 27, "at side 3, three faces grow, each 3 times 3: 27"
 
 # %%
 # What you learned
 # ----------------
 #
-# PyTorch gives you tensors, which compute on any device, and gradients, which
-# tell how a result changes. A tensor's shape tells how long each of its
-# dimensions is.
+# A tensor computes with all its numbers at once, on the CPU or a GPU, and its
+# shape tells the size of each dimension. After ``backward()``, ``.grad`` holds
+# how fast the result changes with a number.
 #
-# Next: :ref:`create_from_data` turns your own numbers into tensors. If you
-# work with NumPy, see :ref:`numpy_bridge`. The picture comes from
-# `snippets.drawing`.
+# Next: :ref:`create_from_data` turns your own lists into tensors. If you know
+# NumPy, a tensor is much like its ``ndarray``, and :ref:`numpy_bridge` shows
+# where they differ. :ref:`first_gradient` continues with gradients.

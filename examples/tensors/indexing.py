@@ -1,262 +1,281 @@
 r"""
 .. _indexing:
 
-Pick the numbers you want
-=========================
+Tensor indexing and slicing: pick rows, columns and blocks
+==========================================================
 
-How do you take one column of a table, every score above a limit, or from each
-row just the number that its label points at? After this page you can slice a
-tensor, select with a condition, join conditions with ``&``, look up one entry
-in each row, and count which values occur.
+How do you take one column of a table, the last two rows, or the middle of
+every image in a batch? After this page you can index and slice in any
+dimension, predict the shape that comes out, overwrite a part of a tensor, and
+tell when a change to the part also changes the whole.
 
-.. concepts: T11 P06 P07 P08
+.. concepts: T11
+.. claims: c0-04
 """
 
-import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import draw_tensors
+from snippets.drawing import draw_memory, draw_tensors, show_pictures
+from snippets.explain import show_error
 
 # %%
-# One row, one column, one number
-# -------------------------------
+# The short answer
+# ----------------
 #
-# Square brackets take one index for each dimension: row first, then column,
-# counted from 0, or backward from -1. A colon alone stands for all of them.
-# In this table each number tells its own place: 12 is in row 1 and column 2.
+# Square brackets take one index for each dimension, the row first, then the
+# column. They count from 0, or backward from -1. A colon alone means all. In
+# this table each number tells its own place: 12 is in row 1, column 2.
 
 table = torch.tensor([[0, 1, 2, 3], [10, 11, 12, 13], [20, 21, 22, 23]])
-row, column = table[1], table[:, 2]
-number, last = table[1, 2], table[-1, -1]
-print(row, column, number, last, sep="\n")
 
-assert row.tolist() == [10, 11, 12, 13] and column.tolist() == [2, 12, 22]
-assert number == 12 and last == 23
-assert number.shape == ()  # one number is still a tensor
+print(table[1])  # row 1
+print(table[:, 2])  # column 2
+print(table[1, 2])  # one number
+print(table[-2:])  # the last two rows
+print(table[1:, 0:2])  # a block: rows 1 and 2, columns 0 and 1
+
+assert table[1].tolist() == [10, 11, 12, 13]
+assert table[:, 2].tolist() == [2, 12, 22]
+assert table[1, 2].shape == ()
+assert table[1, 2].item() == 12
+assert table[-2:].tolist() == [[10, 11, 12, 13], [20, 21, 22, 23]]
+assert table[1:, 0:2].tolist() == [[10, 11], [20, 21]]
 
 # %%
-# Slices cut out a block
-# ----------------------
+# An index removes a dimension, a slice keeps it
+# ----------------------------------------------
 #
 # A slice ``start:stop:step`` ends before its ``stop``, as in a Python list,
-# and each of the three may be left out. An index removes its dimension and a
-# slice keeps it: ``table[1]`` is a row of four, ``table[1:2]`` a table with
-# one row.
-#
-# A slice is a window and not a copy: writing to it writes to the tensor. Here
-# three tables of zeros get a 1 wherever a slice points, orange in the drawing.
+# and you may leave out each of the three. The shape tells them apart: ``1``
+# takes a row out of the table, ``1:2`` makes a table with one row.
+
+print(table[1].shape)  # (3, 4) -> (4,)
+print(table[1:2].shape)  # (3, 4) -> (1, 4)
+print(table[1:, ::2].shape)  # (3, 4) -> (2, 2)
+
+assert table[1].shape == (4,)
+assert table[1:2].shape == (1, 4)
+assert table[1:, ::2].tolist() == [[10, 12], [20, 22]]
+
+# %%
+# Orange is what each of three slices picks:
 #
 # .. alt: The same table of three rows and four columns three times. Orange in
 #    the first is row 1, in the second column 2, and in the third rows 1 and 2
 #    of columns 0 and 2.
+# .. fold: picture
 
-marks = torch.zeros(3, 3, 4)
-marks[0][1:2] = 1
-marks[1][:, 2] = 1
-marks[2][1:, ::2] = 1
-draw_tensors(
-    {"table[1:2]": table, "table[:, 2]": table, "table[1:, ::2]": table},
-    groups=list(marks),
-)
-plt.show()
+picked = torch.zeros(3, 3, 4)
+picked[0][1:2] = 1
+picked[1][:, 2] = 1
+picked[2][1:, ::2] = 1
+tables = {"table[1:2]": table, "table[:, 2]": table, "table[1:, ::2]": table}
+draw_tensors(tables, groups=list(picked))
+show_pictures()
 
-assert table[1:2].shape == (1, 4) and table[1].shape == (4,)
-assert marks[0].tolist() == [[0] * 4, [1] * 4, [0] * 4]
-assert marks[1].tolist() == [[0, 0, 1, 0]] * 3
-assert marks[2].tolist() == [[0] * 4, [1, 0, 1, 0], [1, 0, 1, 0]]
+assert picked[0].tolist() == [[0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
+assert picked[1].tolist() == [[0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 1, 0]]
+assert picked[2].tolist() == [[0, 0, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0]]
+
+# %%
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    ``table[:][1]`` is no column. The first brackets take the whole table, and
+#    the second take its row 1. Put both indices into one pair of brackets.
+
+print(table[:][1])  # a row
+print(table[:, 1])  # the column
+
+assert table[:][1].tolist() == [10, 11, 12, 13]
+assert table[:, 1].tolist() == [1, 11, 21]
+
+# %%
+# Past the end
+# ------------
+#
+# An index beyond the end raises an error that names the dimension. A slice
+# gives what there is, even if that is nothing:
+
+with show_error("index 4 is out of bounds for dimension 1 with size 4"):
+    table[0, 4]
+
+print(table[1:100].shape)  # two rows were left
+print(table[5:].shape)  # no rows at all
+
+assert table[1:100].shape == (2, 4)
+assert table[5:].shape == (0, 4)
+
+# %%
+# More dimensions: ``...`` and ``None``
+# -------------------------------------
+#
+# Three dots stand for as many colons as fit. So ``images[..., 0]`` takes
+# column 0 of each image, whatever stands before: one image, a batch, or a
+# batch with colors. ``None`` adds a dimension of size 1.
+
+images = torch.zeros(2, 3, 4, 5)  # batch, colors, height, width
+row = table[0]
+
+print(images[:, 0].shape)  # color 0 of each image: (2, 4, 5)
+print(images[..., 0].shape)  # column 0 of each image: (2, 3, 4)
+print(row[None].shape)  # (4,) -> (1, 4)
+print(row[:, None].shape)  # (4,) -> (4, 1)
+
+assert images[:, 0].shape == (2, 4, 5)
+assert images[..., 0].shape == (2, 3, 4)
+assert images[..., 0].data_ptr() == images[:, :, :, 0].data_ptr()
+assert images[..., 0].stride() == images[:, :, :, 0].stride()
+assert table[..., 0].tolist() == [0, 10, 20]
+assert row[None].tolist() == [[0, 1, 2, 3]]
+assert row[:, None].tolist() == [[0], [1], [2], [3]]
+
+# %%
+# A slice is a view of the same memory
+# ------------------------------------
+#
+# Slices and indices copy nothing. They look at a part of the same numbers,
+# so a change of the part changes the whole. Python lists do not do this. Take
+# a `~torch.Tensor.clone` where the original has to stay.
+
+prices = torch.tensor([5, 6, 7, 8])
+view = prices[1:3]
+copy = prices[1:3].clone()
+view[0] = 60
+
+print("prices:", prices)
+print("view:  ", view)
+print("copy:  ", copy)
+
+assert prices.tolist() == [5, 60, 7, 8]
+assert view.tolist() == [60, 7]
+assert copy.tolist() == [6, 7]
+
+# %%
+# .. alt: Above one strip of memory with 5, 60, 7, 8 stand prices and view,
+#    which reads the 60 and the 7 in the middle. Above a strip of its own
+#    stands copy with 6 and 7.
+# .. fold: picture
+
+draw_memory({"prices": prices, "view": view, "copy": copy})
+show_pictures()
+
+assert view.data_ptr() == prices.data_ptr() + prices.itemsize
+assert copy.data_ptr() != view.data_ptr()
+
+# %%
+# Write into a part
+# -----------------
+#
+# A slice on the left of ``=`` overwrites that part. The right side is one
+# number for all places, or a tensor of the same shape.
+
+board = torch.zeros(3, 4)
+board[0] = 1
+board[1:, ::2] = 5
+board[:, 3] = torch.tensor([7.0, 8.0, 9.0])
+print(board)
+
+assert board.tolist() == [[1, 1, 1, 7], [5, 0, 5, 8], [5, 0, 5, 9]]
 
 # %%
 # What differs from NumPy
 # -----------------------
 #
-# ``[::-1]`` turns Python lists and NumPy arrays around. A tensor refuses: use
-# `torch.flip`.
+# Most of this works as in NumPy. One thing does not: a step cannot be
+# negative. Where an array takes ``[::-1]``, a tensor needs `torch.flip`.
 
-backward = row.flip(0)
-print(backward)
-try:
+with show_error("step must be greater than zero"):
     row[::-1]
-except ValueError as error:
-    print(error)
-    assert "step must be greater than zero" in str(error)
-else:
-    raise AssertionError("a negative step must fail")
 
-assert backward.tolist() == row.tolist()[::-1] == [13, 12, 11, 10]
+print(row.flip(0))  # dimension 0 backward
 
-# %%
-# A tensor of integers picks places in any order, even twice.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Indexing is said to work as in NumPy (claim c0-04). It mostly does, but
-#    PyTorch refuses backward steps and places given as int16.
-
-chosen = row[torch.tensor([3, 0, 0])]
-print(chosen)
-try:
-    row[torch.tensor([3, 0, 0], dtype=torch.int16)]
-except IndexError as error:
-    print(error)
-    assert "must be long, int, byte or bool" in str(error)
-else:
-    raise AssertionError("places given as int16 must be refused")
-
-assert chosen.tolist() == [13, 10, 10]
+assert row.flip(0).tolist() == [3, 2, 1, 0]
+assert row.numpy()[::-1].tolist() == [3, 2, 1, 0]
+assert table.numpy()[1:, ::2].tolist() == table[1:, ::2].tolist()
 
 # %%
-# Select with a condition
-# -----------------------
+# Look closer: a small view keeps the whole tensor
+# ------------------------------------------------
 #
-# A comparison gives a *mask*: a tensor of the same shape that holds True and
-# False. Used as an index, it picks the numbers where it is True, as one long
-# row. `torch.where` keeps the shape: it takes its second argument where the
-# mask is True and its third elsewhere.
-#
-# .. alt: The table with the six numbers above 11 in orange; those six in one
-#    row; and the table again with those six and zeros in all other cells.
+# The memory of a tensor lives as long as any view of it. Keep one row of a
+# large result in a list, and the whole result stays in memory with it. A clone
+# holds only its own numbers.
 
-mask = table > 11
-kept = table[mask]
-filled = torch.where(mask, table, 0)
-draw_tensors(
-    {"table > 11": table, "table[mask]": kept, "torch.where": filled},
-    groups=[mask, torch.ones_like(kept), mask],
+result = torch.zeros(1000, 1000)
+first = result[0]
+
+print("bytes behind the view: ", first.untyped_storage().nbytes())
+print("bytes behind the clone:", first.clone().untyped_storage().nbytes())
+
+assert first.untyped_storage().nbytes() == 4 * 1000 * 1000
+assert first.clone().untyped_storage().nbytes() == 4 * 1000
+
+# %%
+# Try it
+# ------
+#
+# .. exercise:: Cut off the border
+#
+#    Write ``crop(images, border)``, which cuts ``border`` pixels off each of
+#    the four sides. The last two dimensions are height and width; before them
+#    may stand any others. A border of 0 cuts off nothing.
+#
+#    .. hint:: ``-0`` is 0, so ``0:-0`` is empty. Count the stop from the
+#       front: ``height - border``.
+
+
+def crop(images, border):
+    """Return images (..., H, W) without the pixels at their four sides."""
+    height, width = images.shape[-2:]
+    return images[..., border : height - border, border : width - border]
+
+
+image = torch.arange(20).reshape(4, 5)
+batch = torch.zeros(2, 3, 8, 6)
+assert crop(image, 1).tolist() == [[6, 7, 8], [11, 12, 13]], (
+    "a border of 1 leaves the 2 rows and 3 columns in the middle"
 )
-plt.show()
-
-assert mask.dtype == torch.bool and mask.shape == table.shape
-assert kept.tolist() == [12, 13, 20, 21, 22, 23]
-assert filled.tolist() == [[0] * 4, [0, 0, 12, 13], [20, 21, 22, 23]]
-
-# %%
-# Two conditions at once
-# ----------------------
-#
-# ``&`` means *and*, ``|`` *or*, ``~`` *not*. Here a model scores five photos
-# (is it a cat?), and the true answers come as floats. Joining floats fails, so
-# compare first. A comparison is a mask already, without `torch.where`.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    The error names ``bitwise_and_cuda`` (claim c2-14), as it does on a GPU.
-#    On the CPU it names ``bitwise_and_cpu``.
-
-scores = torch.tensor([0.9, 0.2, 0.6, 0.4, 0.8])
-answers = torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])
-try:
-    scores & answers
-except RuntimeError as error:
-    print(error)
-    assert "\"bitwise_and_cpu\" not implemented for 'Float'" in str(error)
-else:
-    raise AssertionError("floats must not be joined with &")
-predicted, is_cat = scores > 0.5, answers == 1
-found = predicted & is_cat
-print(found)
-
-assert predicted.tolist() == [True, False, True, False, True]
-assert found.tolist() == [True, False, False, False, True]
-assert (predicted | is_cat).tolist() == [True, False, True, True, True]
-assert (~is_cat).tolist() == [False, True, True, False, False]
-
-# %%
-# How many photos did the model get right, and which scores are in doubt?
-# Python joins with ``&`` before it compares, so comparisons need brackets.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Correct predictions are counted as ``(predicted & labels).sum()`` (claim
-#    c2-17). That misses the dogs that were not called cats: count with ``==``.
-
-wrong_count = (predicted & is_cat).sum()
-right_count = (predicted == is_cat).sum()
-doubtful = scores[(scores > 0.3) & (scores < 0.7)]
-print(f"with & {wrong_count} of 5, with == {right_count} of 5")
-print("doubtful scores:", doubtful)
-
-assert wrong_count == 2 and right_count == 3
-assert torch.equal(doubtful, torch.tensor([0.6, 0.4]))
-
-# %%
-# One entry from each row
-# -----------------------
-#
-# A classifier gives each photo one probability per class, and a label is the
-# number of the true class. Which probability did each true class get?
-# ``probs[:, labels]`` looks right, but picks four columns *for every row*.
-# `torch.gather` along dimension 1 takes from each row the entry that its label
-# points at. For this the labels must be a column: ``labels[:, None]``.
-#
-# .. alt: A table of four rows and three columns, one cell orange in each row,
-#    in columns 0, 2, 1 and 1; the labels 0, 2, 1, 1 as a green column; and the
-#    four orange numbers as a column.
-
-probs = torch.tensor(
-    [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.5, 0.1], [0.3, 0.2, 0.5]]
+assert crop(batch, 2).shape == (2, 3, 4, 2), (
+    "only height and width shrink: (2, 3, 8, 6) becomes (2, 3, 4, 2)"
 )
-labels = torch.tensor([0, 2, 1, 1])
-picked = probs.gather(1, labels[:, None])  # (4, 3), (4, 1) -> (4, 1)
-one_hot = torch.nn.functional.one_hot(labels, 3)  # 1 at the label, else 0
-orange, green = torch.ones(4, 1), torch.full((4, 1), 2)
-draw_tensors(
-    {"probs": probs, "labels": labels[:, None], "gather": picked},
-    groups=[one_hot, green, orange],
-)
-plt.show()
-
-assert probs[:, labels].shape == (4, 4)  # not what was meant
-assert torch.equal(picked[:, 0], torch.tensor([0.7, 0.6, 0.5, 0.2]))
+assert torch.equal(crop(image, 0), image), "a border of 0 cuts off nothing"
 
 # %%
-# `torch.nn.functional.one_hot` puts ones in the orange cells. Multiplying by
-# it and summing each row gives the same numbers. Float labels fail:
+# .. exercise:: Hide a part of an image
 #
-# .. admonition:: In the notes
-#    :class: note-check
+#    Models learn to look at the whole picture when a part is hidden at random.
+#    Write ``erase(image, top, left, size)``, which returns a copy with a
+#    square of zeros. The image that was given stays as it was.
 #
-#    int32 is said to be the type of indices (claim c3-31). It can index, but
-#    the indices that PyTorch makes, as in `torch.argmax`, are int64.
+#    .. hint:: A slice is a view. What do you have to do before you write?
 
-summed = (probs * one_hot).sum(1)
-print(summed)
-try:
-    probs.gather(1, labels.float()[:, None])
-except RuntimeError as error:
-    print(error)
-    assert "int64 for index" in str(error)
-else:
-    raise AssertionError("float indices must be refused")
 
-assert torch.equal(summed, picked[:, 0])
-assert labels.dtype == probs.argmax(1).dtype == torch.int64
-assert torch.equal(row[labels.int()], row[labels])
+def erase(image, top, left, size):
+    """Return a copy of image (..., H, W), its square at (top, left) zero."""
+    result = image.clone()
+    result[..., top : top + size, left : left + size] = 0
+    return result
 
-# %%
-# Which values occur, and how often?
-# ----------------------------------
-#
-# `torch.unique` lists the values in order. On request it also tells each
-# element's place in that list, and how often a value occurs.
 
-values, places, counts = labels.unique(return_inverse=True, return_counts=True)
-for value, count in zip(values, counts, strict=True):
-    print(f"class {value}: {count}")
-print("places:", places)
-
-assert values.tolist() == [0, 1, 2] and counts.tolist() == [1, 2, 1]
-assert torch.equal(values[places], labels)
+image = torch.ones(3, 4, 5)
+erased = erase(image, 1, 2, 2)
+assert image.sum() == 60, "the image that was given has to stay as it was"
+assert erased.shape == (3, 4, 5), "the copy has the shape of the image"
+assert erased[0].tolist() == [
+    [1, 1, 1, 1, 1],
+    [1, 1, 0, 0, 1],
+    [1, 1, 0, 0, 1],
+    [1, 1, 1, 1, 1],
+], "zeros in rows top to top + size, columns left to left + size"
+assert erased.sum() == 48, "the square is hidden in each of the three colors"
 
 # %%
 # What you learned
 # ----------------
 #
-# An index removes a dimension; a slice keeps it and shares memory; a mask
-# selects. Join masks with ``&``; count agreement with ``==``.
-# `torch.gather` takes one entry from each row.
+# An index removes its dimension, a slice keeps it, and both are views: writing
+# to them writes to the tensor. Dots stand for all other dimensions.
 #
-# Next: :ref:`arithmetic_inplace` computes with whole tensors. The pictures
-# come from `snippets.drawing`.
+# Next: :ref:`masks_and_index_arrays` selects by a condition or by a list of
+# places. :ref:`squeeze_cat_stack` adds and removes dimensions of size 1.

@@ -1,15 +1,16 @@
 r"""
 .. _inspect_and_print:
 
-Read what a tensor tells you
-============================
+Shape, dtype, device, item: inspect and print a tensor
+======================================================
 
 A tensor prints ``1.0000``, and yet it is not equal to 1. What else does the
-display leave out? After this page you can ask a tensor for its shape, count,
-type and device, read its brackets, get the exact value out of it, and make it
-print as much or as little as you need.
+display leave out? After this page you can ask a tensor for its shape, dtype
+and device, count its elements, read its brackets, take an exact number out of
+it, and choose how much of it is printed.
 
 .. concepts: T07 T12 T14
+.. claims: c0-03 c0-24 c1-27 c2-37 c2-45 c3-90
 """
 
 import pprint
@@ -17,204 +18,355 @@ import pprint
 import matplotlib.pyplot as plt
 import torch
 
-from snippets.drawing import draw_shape, draw_tensor
+from snippets.drawing import draw_shape, draw_tensor, show_pictures
+from snippets.explain import show_error
 
 # %%
-# Count the brackets
-# ------------------
+# The short answer
+# ----------------
 #
-# A tensor has as many dimensions as brackets open at the start of its display.
-# The innermost brackets hold rows, and an empty line parts two blocks. To try
-# it, ``reshape`` puts 24 numbers into 2 blocks of 3 rows and 4 columns.
+# Ask for the shape first, because many errors come from a shape that nobody
+# expected. Then ask for the dtype and the device. A tensor often holds a
+# single number, such as the *loss*, which training makes small. ``item()``
+# takes that number out.
 
-x = torch.arange(24.0).reshape(2, 3, 4)
-print(x)
+images = torch.zeros(8, 3, 32, 32)  # 8 color images of 32 × 32 pixels
 
-assert str(x).startswith("tensor([[[ 0.,  1.,  2.,  3.],")
-assert str(x).count("\n\n") == 1 and x.dim() == 3
-assert x[1, 2].tolist() == [20, 21, 22, 23]  # block 1, row 2
+print(images.shape)
+print(images.dtype)
+print(images.device)
+print("elements:", images.numel())
+
+loss = torch.tensor(0.123456)
+print(loss)  # rounded
+print(loss.item())  # a Python number
+print(f"loss: {loss.item():.2f}")
+
+assert images.shape == (8, 3, 32, 32)
+assert images.dtype == torch.float32
+assert images.device.type == "cpu"
+assert images.numel() == 8 * 3 * 32 * 32
+assert str(loss) == "tensor(0.1235)"
+assert abs(loss.item() - 0.123456) < 1e-7
+assert isinstance(loss.item(), float)
+assert f"loss: {loss.item():.2f}" == "loss: 0.12"
 
 # %%
-# The *shape* lists how long each dimension is, from the outermost to the
-# innermost: (2, 3, 4).
+# Read the brackets
+# -----------------
+#
+# A tensor has as many dimensions as there are brackets at the start of its
+# display. The innermost brackets hold rows, and an empty line parts two
+# blocks. Here ``reshape``, which :ref:`view_reshape_flatten` explains,
+# arranges 24 numbers as 2 blocks of 3 rows and 4 columns.
+
+x = torch.arange(24).reshape(2, 3, 4)
+
+print(x)
+print(x.shape)
+
+assert str(x).startswith("tensor([[[ 0,  1,  2,  3],\n")
+assert str(x).count("\n\n") == 1
+assert x.shape == (2, 3, 4)
+assert x[1].tolist() == [[12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22, 23]]
+
+# %%
+# The shape names the sizes from the outermost to the innermost: 2 blocks, 3
+# rows, 4 columns.
 #
 # .. alt: A box of depth 2, height 3 and width 4. Beside it the 24 numbers as
 #    two blocks of three rows and four columns, one block below the other.
+# .. fold: picture
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(6, 3.8), layout="constrained")
 draw_shape(x.shape, title="the shape (2, 3, 4)", ax=left)
 draw_tensor(x, title="its two blocks", ax=right)
-plt.show()
+show_pictures()
 
-assert x.shape == (2, 3, 4)
-assert len(x) == 2 and x[0].shape == (3, 4)
-
-# %%
-# Ask for what you need
-# ---------------------
-#
-# ``shape`` is an attribute and `torch.Tensor.size` a method. Both give the
-# same `torch.Size`, a kind of tuple. ``size(0)`` asks for one dimension.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    Size is said to work as in NumPy (claim c0-03) and not to differ from
-#    shape (c2-45). But `numpy.ndarray.size` is a count, like ``numel()``
-#    here, and ``tensor.size`` has to be called.
-
-facts = {
-    "shape": x.shape,
-    "size()": x.size(),
-    "size(0)": x.size(0),
-    "dim()": x.dim(),
-    "numel()": x.numel(),
-    "dtype": x.dtype,
-    "device": x.device,
-}
-for question, answer in facts.items():
-    print(f"{question:8} {answer}")
-
-assert isinstance(x.shape, tuple) and x.shape == x.size() == (2, 3, 4)
-assert facts["size(0)"] == 2 and facts["dim()"] == 3
-assert facts["numel()"] == x.numpy().size == 24 and callable(x.size)
-assert x.dtype == torch.float32 and x.device.type == "cpu"
+assert x.dim() == 3
+assert x[0, 0].tolist() == [0, 1, 2, 3]
 
 # %%
-# Count the elements
-# ------------------
+# Ask for sizes and counts
+# ------------------------
 #
-# `torch.Tensor.numel` counts every element. A dimension of size 1 is called
-# a *singleton*: it adds brackets, but no elements, and `torch.squeeze` drops
-# it.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    ``numel()`` of images is given as batch size × height × width (claim
-#    c2-37). It multiplies all dimensions, channels too.
+# `torch.Tensor.shape` is a kind of tuple: you can take one size from it, or
+# unpack it. `torch.Tensor.size` is a method that gives the same, and
+# ``size(0)`` one of the sizes. `torch.Tensor.numel` counts the elements: it
+# multiplies all sizes, the channels and the batch included.
 
-images = torch.zeros(2, 3, 4, 5)  # batch, channels, height, width
-single = torch.zeros(1, 3, 1)
-print(images.numel(), single.numel(), single.squeeze().shape)
+blocks, rows, columns = x.shape
 
-assert images.numel() == 2 * 3 * 4 * 5 == 120 != 2 * 4 * 5
-assert single.numel() == 3 and single.squeeze().shape == (3,)
+print("rows:", rows)
+print("last size:", x.shape[-1])
+print("size():", x.size())
+print("size(0):", x.size(0))
+print("dimensions:", x.dim())
+print("elements:", x.numel())
+
+assert blocks == 2
+assert rows == 3
+assert columns == x.shape[-1] == 4
+assert isinstance(x.shape, tuple)
+assert x.size() == x.shape
+assert x.size(0) == 2
+assert x.dim() == 3
+assert x.numel() == 2 * 3 * 4
+assert torch.zeros(2, 3, 4, 5).numel() == 120
+
+# %%
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    ``x.size == 24`` is false for every tensor, and nothing warns you. Without
+#    parentheses ``size`` is the method itself. (In NumPy, ``size`` is the
+#    number of elements.) And ``len(x)`` is only the first size.
+
+print("x.size == 24:", x.size == 24)
+print("x.numel() == 24:", x.numel() == 24)
+print("len(x):", len(x))
+
+assert x.size != 24
+assert x.numel() == 24
+assert len(x) == 2
+assert x.numpy().size == 24
+assert callable(x.size)
+
+# %%
+# Brackets without more numbers
+# -----------------------------
+#
+# A dimension of size 1 is called a *singleton*. It adds brackets and no
+# elements: this tensor holds three numbers, each in brackets of its own.
+
+singletons = torch.zeros(1, 3, 1)
+
+print(singletons)
+print("elements:", singletons.numel())
+
+assert str(singletons).startswith("tensor([[[0.],\n")
+assert str(singletons).count("[0.]") == 3
+assert singletons.shape == (1, 3, 1)
+assert singletons.numel() == 3
+
+# %%
+# ``tensor([5.])`` is a row of one number, and ``tensor(5.)`` is a number
+# without any dimension. They look alike, but their shapes differ:
+
+print(torch.tensor([5.0]), torch.tensor([5.0]).shape)
+print(torch.tensor(5.0), torch.tensor(5.0).shape)
+
+assert torch.tensor([5.0]).shape == (1,)
+assert torch.tensor(5.0).shape == ()
+assert str(torch.tensor([5.0])) == "tensor([5.])"
+assert str(torch.tensor(5.0)) == "tensor(5.)"
 
 # %%
 # The display rounds
 # ------------------
 #
-# A printed tensor shows at most four digits after the point. What it holds is
-# more exact, so never copy a printed number into a test. These two print
-# alike:
+# A printed tensor shows at most four digits after the point. It holds more of
+# them, so never copy a printed number into a test. These two look equal:
 
 nearly = torch.tensor([0.99999, 1.0])
-is_one = nearly == 1
-print(nearly, is_one, sep="\n")
+
+print(nearly)
+print(nearly == 1)
 
 assert str(nearly) == "tensor([1.0000, 1.0000])"
-assert is_one.tolist() == [False, True]
+assert (nearly == 1).tolist() == [False, True]
 
 # %%
-# One number out of a tensor
+# Numbers out of a tensor
+# -----------------------
+#
+# `torch.Tensor.item` gives the exact value as a Python number. It needs a
+# tensor of one element, whatever its shape; for more there is
+# `torch.Tensor.tolist`. Both fetch the numbers from any device, so you need no
+# ``cpu()`` before them. The last digits are no mistake: float32 cannot hold
+# 1/3 exactly, and this is the nearest number that it can hold.
+
+third = torch.tensor([1 / 3])
+
+print(third.item())
+print(nearly.tolist())
+with show_error("Tensor with 2 elements cannot be converted"):
+    nearly.item()
+
+assert third.item() == 0.3333333432674408
+assert float(str(third.item())) == third.item()
+assert torch.tensor([[7]]).item() == 7
+assert isinstance(torch.tensor([[7]]).item(), int)
+assert nearly.tolist() == [0.9999899864196777, 1.0]
+assert third.cpu().item() == third.item()
+if torch.cuda.is_available():
+    assert third.to("cuda").item() == third.item()
+    assert nearly.to("cuda").tolist() == nearly.tolist()
+
+# %%
+# .. admonition:: Common mistake
+#    :class: mistake
+#
+#    "Unsupported format string": a tensor with a dimension cannot be formatted
+#    like a number. Take the number out with ``item()``.
+
+with show_error("unsupported format string passed to Tensor.__format__"):
+    print(f"{third:.2f}")
+
+print(f"{third.item():.2f}")
+
+assert f"{third.item():.2f}" == "0.33"
+
+# %%
+# Print more or fewer digits
 # --------------------------
 #
-# `torch.Tensor.item` gives the exact value as a Python number. It needs one
-# element, however many brackets stand around it. For more elements there is
-# `torch.Tensor.tolist`.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    The digits of one value have a gap and a stray "b" (claim c0-24). What
-#    item prints, Python can read back. And ``loss.cpu().item()`` (c3-90) works
-#    without ``cpu()``: item fetches the number from any device.
-
-third = torch.tensor([[1 / 3]])
-print(third)
-print(third.item())
-try:
-    nearly.item()
-except RuntimeError as error:
-    print(error)
-    assert "Tensor with 2 elements cannot be converted" in str(error)
-else:
-    raise AssertionError("item must refuse two elements")
-print(nearly.tolist())
-
-assert float(str(third.item())) == third.item() == third.cpu().item()
-assert third.item() == 0.3333333432674408
-assert nearly.tolist() == [0.9999899864196777, 1.0] != [0.99999, 1.0]
-
-# %%
-# The last digits are no mistake: float32 cannot hold 1/3 or 0.99999 exactly
-# and keeps the nearest number that it can.
-#
-# Choose how tensors print
-# ------------------------
-#
-# When numbers differ much in size, all switch to scientific notation: ``e-04``
-# means "divided by 10,000". `torch.set_printoptions` changes the display of
-# every tensor until you reset it with ``profile="default"``.
+# Where numbers differ much in size, all of them switch to scientific notation:
+# ``e-04`` means "divided by 10,000". `torch.set_printoptions` changes how all
+# tensors print, until you reset it with ``profile="default"``.
 
 mixed = torch.tensor([0.00012, 1000.0])
-usual = str(mixed)
-torch.set_printoptions(sci_mode=False, precision=5)
-plain = str(mixed)
-torch.set_printoptions(profile="default")
-print(usual, plain, sep="\n")
+print(mixed)
 
-assert usual == str(mixed) == "tensor([1.2000e-04, 1.0000e+03])"
-assert plain.replace(" ", "") == "tensor([0.00012,1000.00000])"
+torch.set_printoptions(sci_mode=False, precision=5)
+print(mixed)
+torch.set_printoptions(profile="default")
+
+assert str(mixed) == "tensor([1.2000e-04, 1.0000e+03])"
+torch.set_printoptions(sci_mode=False, precision=5)
+assert str(mixed).replace(" ", "") == "tensor([0.00012,1000.00000])"
+torch.set_printoptions(profile="default")
+assert str(mixed) == "tensor([1.2000e-04, 1.0000e+03])"
 
 # %%
-# Beyond 1000 elements you see only the first and last three of each dimension.
-# The numbers behind the dots are there: ``profile="full"`` prints them all.
+# Above 1000 elements the display shows the first three and the last three of
+# each dimension. The numbers behind the dots are there, and
+# ``profile="full"`` prints them all.
 
 many = torch.arange(2000)
-short = str(many)
-torch.set_printoptions(profile="full")
-full = str(many)
-torch.set_printoptions(profile="default")
-print(short)
-print("lines in full:", len(full.splitlines()))
+print(many)
 
-assert short == "tensor([   0,    1,    2,  ..., 1997, 1998, 1999])"
-assert "..." not in full and full.count(",") == many.numel() - 1
-assert len(full.splitlines()) == 167 and str(many) == short
+torch.set_printoptions(profile="full")
+text = str(many)  # the text that print shows
+torch.set_printoptions(profile="default")
+print("lines in full:", len(text.splitlines()))
+
+assert str(many) == "tensor([   0,    1,    2,  ..., 1997, 1998, 1999])"
+assert "..." not in text
+assert text.count(",") == many.numel() - 1
+assert len(text.splitlines()) == 167
+assert "..." not in str(torch.arange(1000))
+assert "..." in str(torch.arange(1001))
 
 # %%
-# What a notebook shows
-# ---------------------
+# Look closer: what stands after the numbers
+# ------------------------------------------
 #
-# A notebook shows the value of a cell's last line, if that line has one. The
-# text it shows comes from ``repr``. After the numbers stands what is unusual,
-# such as another dtype. ``pprint``, made for nested lists, changes nothing.
-#
-# .. admonition:: In the notes
-#    :class: note-check
-#
-#    ``x = torch.tensor([5.], requires_grad=True)`` is followed by its display
-#    (claim c1-27). An assignment displays nothing: a line with only ``x`` is
-#    missing there.
+# After the numbers, the display names what is unusual: a dtype that does not
+# show in the numbers themselves, a device other than the CPU, as in
+# ``device='cuda:0'``, and ``requires_grad=True``. ``pprint``, which lays out
+# nested lists and dicts, changes nothing. In a notebook, the last line of a
+# cell displays its value, and an assignment displays nothing: to see
+# ``weight``, write a line with ``weight`` alone.
 
 weight = torch.tensor([5.0], requires_grad=True)
-shown = [repr(weight), repr(weight.double().detach())]
-print(*shown, sep="\n")
 
-assert shown[0] == "tensor([5.], requires_grad=True)"
-assert shown[1] == "tensor([5.], dtype=torch.float64)"
-assert pprint.pformat(weight) == shown[0]
+print(weight)
+print(torch.tensor([5.0], dtype=torch.float64))
+pprint.pprint(weight)
+
+assert str(weight) == repr(weight) == "tensor([5.], requires_grad=True)"
+double = torch.tensor([5.0], dtype=torch.float64)
+assert str(double) == "tensor([5.], dtype=torch.float64)"
+assert pprint.pformat(weight) == str(weight)
+assert "device='meta'" in str(torch.zeros(2, device="meta"))
+assert "device" not in str(torch.zeros(2))
+if torch.cuda.is_available():
+    assert "device='cuda:0'" in str(torch.zeros(2, device="cuda"))
+
+# %%
+# Try it
+# ------
+#
+# .. exercise:: One line about a tensor
+#
+#    To find an error you want to see shape, dtype and device, not thousands of
+#    numbers. Write ``describe(x)``, which returns a text such as
+#    ``"(2, 3) torch.float32 on cpu"``.
+#
+#    .. hint:: ``tuple(x.shape)`` prints without the words "torch.Size". Put
+#       the three answers into an f-string.
+
+
+def describe(x):
+    """Return shape, dtype and device of a tensor as a text of one line."""
+    return f"{tuple(x.shape)} {x.dtype} on {x.device}"
+
+
+text = describe(torch.zeros(2, 3))
+assert isinstance(text, str), "return a text; do not print it"
+assert text.startswith("(2, 3) "), "begin with the shape as a tuple: (2, 3)"
+assert "torch.float32" in text, "name the dtype"
+assert text == "(2, 3) torch.float32 on cpu", "shape, dtype, on, device"
+assert describe(torch.arange(4)) == "(4,) torch.int64 on cpu", (
+    "ask the tensor itself: this one has four integers"
+)
+
+# %%
+# .. exercise:: The mean of some losses
+#
+#    You collected losses in a list: tensors of one element each, some of them
+#    in brackets. Write ``mean_loss(losses)``, which returns their mean as a
+#    Python float.
+#
+#    .. hint:: Take the number out of each tensor before you add.
+
+
+def mean_loss(losses):
+    """Return the mean of N tensors of one element each, as a float."""
+    return sum(loss.item() for loss in losses) / len(losses)
+
+
+losses = [torch.tensor(0.5), torch.tensor([1.25]), torch.tensor([[0.00001]])]
+result = mean_loss(losses)
+assert not isinstance(result, torch.Tensor), "take the numbers out with item()"
+assert isinstance(result, float), "return one float"
+assert abs(result - 1.75001 / 3) < 1e-7, "add all losses, divide by how many"
+
+# %%
+# .. exercise:: All the numbers, this once
+#
+#    Write ``full_text(x)``. It returns the display of a tensor with all of its
+#    elements, as a text, and leaves the print options at their default.
+#
+#    .. hint:: ``str(x)`` is the text that ``print`` shows, with the print
+#       options that are set at that moment.
+
+
+def full_text(x):
+    """Return the display of a tensor with all its elements, as a text."""
+    torch.set_printoptions(profile="full")
+    text = str(x)
+    torch.set_printoptions(profile="default")
+    return text
+
+
+text = full_text(torch.arange(3000))
+afterward = str(torch.arange(3000))
+torch.set_printoptions(profile="default")
+assert isinstance(text, str), "return the text; do not print it"
+assert text.startswith("tensor("), "the display of a tensor begins: tensor("
+assert "..." not in text, "dots stand for the numbers that are left out"
+assert "1500" in text, "the numbers in the middle belong to it"
+assert "..." in afterward, "set the print options back to their default"
 
 # %%
 # What you learned
 # ----------------
 #
-# Ask for the shape, ``numel()``, ``dtype`` and ``device`` rather than guessing
-# them from the display, which rounds and leaves out. `torch.Tensor.item` gives
-# the exact number, and print options last until you reset them.
+# Ask for ``shape``, ``dtype``, ``device`` and ``numel()``; do not guess from
+# the display, which rounds and leaves out. ``item()`` gives the exact number,
+# and print options last until you reset them.
 #
-# Next: :ref:`dtypes` tells which types there are, and later
-# :ref:`squeeze_cat_stack` adds and drops dimensions of size 1. The pictures
-# come from `snippets.drawing`.
+# Next: :ref:`dtypes` tells which types of numbers there are. Later,
+# :ref:`squeeze_cat_stack` adds and drops dimensions of size 1.

@@ -73,18 +73,66 @@ def test_search_finds_the_page_first(tab, address, query, page):
     expect(first).to_have_attribute("href", re.compile(rf"gallery/{page}\.html"))
 
 
-def test_copy_button_copies_code_that_runs(tab, address, tmp_path):
-    """All cells of a page, copied one by one, run as one program."""
+def test_copy_button_copies_the_lesson_alone(tab, address, tmp_path):
+    """All lessons of a page, copied one by one, run as one program without checks."""
     tab.goto(f"{address}/gallery/operations/broadcasting.html")
     copied = []
-    for block in tab.locator(".highlight-Python").all():
+    for block in tab.locator(".highlight-Python:visible").all():
         block.hover()
         block.locator("button.copybtn").click()
         copied.append(tab.evaluate("navigator.clipboard.readText()"))
     program = "\n".join(copied)
-    assert "draw_tensors" in program
-    assert not re.search(r"^tensor\(", program, re.MULTILINE), "no printed output"
+    assert "print(column + row)" in program
+    assert not re.search(r"^(tensor\(|assert)", program, re.MULTILINE)
     assert run(program, tmp_path).returncode == 0
+
+
+def test_a_fold_opens_by_keyboard_and_without_javascript(chromium, address):
+    """It is an element of HTML itself, closed at first."""
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    check = tab.locator("details.check").first
+    expect(check.locator("pre")).to_be_hidden()
+    check.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    expect(check.locator("pre")).to_be_visible()
+    context.close()
+
+
+def test_one_switch_opens_and_closes_every_check(tab, address):
+    """It says what it will do next, also after checks were opened one by one."""
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    checks, opened = tab.locator("details.check"), tab.locator("details.check[open]")
+    switch = tab.get_by_role("button", name="Show the checks")
+    switch.click()
+    expect(opened).to_have_count(checks.count())
+    expect(tab.locator("details.solution[open]")).to_have_count(0)
+    tab.get_by_role("button", name="Hide the checks").click()
+    expect(opened).to_have_count(0)
+    expect(switch).to_be_visible()
+
+
+def test_shown_error_looks_like_one(tab, address):
+    """It has another color than what a cell prints."""
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    error, output = (
+        ".expected-error pre",
+        ".sphx-glr-script-out:not(.expected-error) pre",
+    )
+    colors = [
+        tab.locator(f"{kind} >> nth=0").evaluate("e => getComputedStyle(e).color")
+        for kind in (error, output)
+    ]
+    assert colors[0] != colors[1]
+    expect(tab.locator(error).first).to_contain_text("RuntimeError: The size of tensor")
+
+
+def test_no_page_of_the_gallery_names_a_claim():
+    """The ids of the notes' claims are for the ledger."""
+    for page in SITE.glob("gallery/**/*.html"):
+        found = re.findall(r"\bc\d-\d+\b", page.read_text("utf-8"))
+        assert not found, f"{page.relative_to(SITE)} names {found}"
 
 
 def run(program: str, folder: Path) -> subprocess.CompletedProcess:
@@ -116,12 +164,27 @@ def test_downloaded_script_is_the_example(tab, address, tmp_path):
 
 @pytest.mark.parametrize("page", ["operations/broadcasting", "tensors/hello_torch"])
 def test_downloaded_notebook_runs(tab, address, tmp_path, page):
-    """In a real kernel, cell by cell; its prose holds no raw reStructuredText."""
+    """In a real kernel, cell by cell; its prose holds no raw reStructuredText.
+
+    Exercises are solved as a learner does who copies each solution into its stub.
+    """
     tab.goto(f"{address}/gallery/{page}.html")
     notebook = nbformat.read(download(tab, "Download Jupyter notebook", tmp_path), 4)
     prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert not re.search(r"^\.\. |:ref:|:class:", prose, re.MULTILINE)
+    fill_in(notebook)
     nbclient.NotebookClient(notebook, timeout=120).execute()
+
+
+def fill_in(notebook: nbformat.NotebookNode) -> None:
+    """Put each folded solution in the place of the stub below it."""
+    filled = 0
+    for cell, following in itertools.pairwise(notebook.cells):
+        if "<summary>Solution</summary>" in cell.source:
+            assert "raise NotImplementedError" in following.source
+            following.source = re.search(r"```python\n(.*)```", cell.source, re.S)[1]
+            filled += 1
+    assert filled, "the page has an exercise"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
