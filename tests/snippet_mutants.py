@@ -55,7 +55,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_suffix(".toml")
-COPIED = ("snippets", "tests", "examples", "pyproject.toml")
+COPIED = ("snippets", "tests", "examples", "docs/_ext", "pyproject.toml")
 SOCKETS = "pymp-*"  # of workers: they come and go with the tests, and cannot be copied
 REQUIRED, REQUIRED_IN_EACH = 0.9, 0.85
 FIRST_RUN = 900.0  # seconds

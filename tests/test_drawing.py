@@ -5,9 +5,12 @@ from __future__ import annotations
 import colorsys
 import itertools
 import math
+import os
 import runpy
+import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -25,6 +28,7 @@ from snippets.drawing import (
     draw_shape,
     draw_tensor,
     draw_tensors,
+    show_pictures,
 )
 from tests.pages import ROOT
 
@@ -957,3 +961,52 @@ def test_a_graph_on_an_accelerator_is_drawn(accelerator):
     ax = draw_graph(moved.sum(), names={"w": w, "moved": moved})
     assert texts(ax)[0] == "sum\nresult ()"
     assert [text.splitlines()[-1] for text in texts(ax)[1:]] == ["moved (2,)", "w (2,)"]
+
+
+# Showing pictures
+# ----------------
+
+
+def in_a_program(folder, backend=""):
+    """Draw in a new interpreter without a screen; return what it prints."""
+    program = folder / "lesson.py"
+    program.write_text(
+        "import torch, matplotlib.pyplot as plt\n"
+        "from snippets.drawing import draw_tensor, show_pictures\n"
+        "draw_tensor(torch.eye(2))\ndraw_tensor(torch.eye(3))\n"
+        "show_pictures()\nprint(plt.get_fignums())\n",
+        "utf-8",
+    )
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+    env = {name: value for name, value in os.environ.items() if name not in screens}
+    env |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "MPLBACKEND": backend}
+    command = [sys.executable, str(program)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere windows need no display")
+def test_pictures_are_saved_where_no_window_can_open(tmp_path):
+    """Each under the name of the program, and it says where; none is shown twice."""
+    mark, first, second, left = in_a_program(tmp_path)
+    assert mark == "No window can open here; saved instead:"
+    for number, line in enumerate((first, second), 1):
+        path = Path(line.strip())
+        assert path.name == f"lesson-{number}.png"
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert left == "[]"
+
+
+def test_a_chosen_backend_shows_the_pictures(tmp_path):
+    """Whoever asked for one gets what it does: this one shows nothing."""
+    assert in_a_program(tmp_path, backend="agg") == ["[1, 2]"]
+    assert not list(tmp_path.glob("pictures-*"))
+
+
+def test_a_backend_with_windows_or_a_notebook_shows_the_pictures(monkeypatch):
+    """Then it is matplotlib's own function."""
+    shown = []
+    monkeypatch.setattr(mpl.pyplot, "show", lambda: shown.append("show"))
+    monkeypatch.setattr(mpl, "get_backend", lambda: "qtagg")
+    show_pictures()
+    assert shown == ["show"]

@@ -107,7 +107,8 @@ def test_no_later_cell_needs_an_exercise(path):
         stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
         functions = {n.name for n in cell.tree.body if isinstance(n, ast.FunctionDef)}
         loaded = {n.id for n in names if isinstance(n.ctx, ast.Load)}
-        needed = (loaded & defined) - stored - functions
+        given = {n.arg for n in ast.walk(cell.tree) if isinstance(n, ast.arg)}
+        needed = (loaded & defined) - stored - functions - given
         assert not needed, f"{path}:{cell.line}: {needed} come from an exercise"
         if cell.exercise:
             defined |= stored | functions

@@ -8,7 +8,19 @@ from tests import test_page_contract as contract
 from tests.pages import EXAMPLES, Page
 
 MODEL = EXAMPLES / "operations" / "broadcasting.py"
-FIRST_CELL = "column = torch.tensor([[0], [10], [20]])  # (3, 1)\n"
+FIRST_LINE = "column = torch.tensor([[0.0], [10.0], [20.0]])  # (3, 1)\n"
+FIRST_CHECK = "assert (column + row).shape == (3, 4)\n"
+
+
+def above(line: str) -> tuple[str, str]:
+    """Write a line above the first line of the first lesson."""
+    return FIRST_LINE, f"{line}\n{FIRST_LINE}"
+
+
+def in_the_check(line: str) -> tuple[str, str]:
+    """Write a line below the first assert."""
+    return FIRST_CHECK, f"{FIRST_CHECK}{line}\n"
+
 
 BREAKS = {
     "label": (
@@ -39,17 +51,22 @@ BREAKS = {
     ),
     "wide line": (
         contract.test_lines_do_not_scroll_sideways,
-        ("(3, 1)\n", "(3, 1)" + " and so on" * 5 + "\n"),
+        above("# " + "and so on " * 9),
         "characters",
     ),
     "long cell": (
-        contract.test_cells_are_short,
-        (FIRST_CELL, FIRST_CELL * 21),
+        contract.test_lessons_are_short,
+        (FIRST_LINE, FIRST_LINE * 21),
         "split it",
+    ),
+    "long page": (
+        contract.test_lessons_are_short,
+        ("# %%\n# The short answer", "# %%\n\nrow = 1\nrow = 2\n" * 120 + "# %%\n# x"),
+        "make two pages",
     ),
     "late import": (
         contract.test_first_code_is_the_imports,
-        (FIRST_CELL, "import math\n" + FIRST_CELL),
+        above("import math"),
         "move the import",
     ),
     "no assert": (
@@ -59,18 +76,68 @@ BREAKS = {
     ),
     "constant assert": (
         contract.test_every_cell_proves_its_claim,
-        (FIRST_CELL, FIRST_CELL + "assert 1 == 1\n"),
+        in_the_check("assert 1 == 1"),
         "can never fail",
     ),
     "name of grad_fn": (
         contract.test_every_cell_proves_its_claim,
-        (FIRST_CELL, FIRST_CELL + "assert column.grad_fn.name() == 'Add'\n"),
+        in_the_check("assert column.grad_fn.name() == 'Add'"),
         "change between versions",
     ),
     "error that need not come": (
         contract.test_expected_errors_must_occur,
-        ('else:\n    raise AssertionError("a row of two must not fit")\n', ""),
+        above("try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass"),
         "end the try",
+    ),
+    "print in the check": (
+        contract.test_nothing_but_checks_stands_after_the_first_assert,
+        in_the_check("print(column)"),
+        "print stands in the check",
+    ),
+    "error shown in the check": (
+        contract.test_nothing_but_checks_stands_after_the_first_assert,
+        in_the_check('with show_error("by zero"):\n    1 / 0'),
+        "show_error stands in the check",
+    ),
+    "raised assertion": (
+        contract.test_lesson_is_what_a_practitioner_types,
+        above('if not torch:\n    raise AssertionError("no torch")'),
+        "assert it in the check",
+    ),
+    "try": (
+        contract.test_lesson_is_what_a_practitioner_types,
+        above("try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    print(error)"),
+        "show an error with",
+    ),
+    "packed code": (
+        contract.test_lesson_is_what_a_practitioner_types,
+        above("a, b = 1, 2"),
+        "one statement a line",
+    ),
+    "strict zip": (
+        contract.test_lesson_is_what_a_practitioner_types,
+        above("pairs = list(zip([1], [2], strict=True))"),
+        "plain zip",
+    ),
+    "the notes": (
+        contract.test_no_page_argues_with_the_notes,
+        ("Line the two shapes up", "The notes say: line the two shapes up"),
+        "common mistake",
+    ),
+    "claim in the prose": (
+        contract.test_claims_stand_in_a_comment_alone,
+        ("Line the two shapes up", "Line the two shapes up (c2-47)"),
+        "a reader meets",
+    ),
+    "undeclared claim": (
+        contract.test_claims_stand_in_a_comment_alone,
+        above("# see c3-99"),
+        "in the comment",
+    ),
+    "claim that is another page's": (
+        contract.test_each_claim_is_settled_by_the_pages_that_declare_it,
+        (".. claims: ", ".. claims: c3-102 "),
+        "declare",
     ),
     "no alternative text": (
         contract.test_pictures_have_alternative_text,
@@ -79,18 +146,18 @@ BREAKS = {
     ),
     "no picture": (
         contract.test_pictures_have_alternative_text,
-        ("plt.show()", "plt.close()"),
-        "at least one picture",
+        ("show_pictures()", "torch.ones(1)"),
+        "there is no picture",
+    ),
+    "picture that may be lost": (
+        contract.test_pictures_have_alternative_text,
+        ("show_pictures()", "plt.show()"),
+        "where it is saved",
     ),
     "name without a link": (
         contract.test_names_in_prose_are_links,
-        ("`torch.broadcast_shapes`", "``torch.broadcast_shapes``"),
+        ("`torch.Tensor.expand`", "``torch.Tensor.expand``"),
         "single backticks",
-    ),
-    "note without a claim": (
-        contract.test_what_the_notes_say_is_set_right_by_id,
-        ("(claim c2-47)", ""),
-        "claim's id",
     ),
     "another concept": (
         contract.test_page_declares_its_concepts,
@@ -115,10 +182,9 @@ def test_check_notices(check, change, message, tmp_path):
         check(Page(path))
 
 
-def test_prose_limits_are_noticed(tmp_path):
-    """Too few words and too many are both refused."""
-    for words in (5, 700):
-        path = tmp_path / "page.py"
-        path.write_text(f'"""{"word " * words}"""\n', "utf-8")
-        with pytest.raises(AssertionError, match="words of prose"):
-            contract.test_prose_is_neither_thin_nor_long(Page(path))
+def test_thin_prose_is_noticed(tmp_path):
+    """A page of five words is no lesson."""
+    path = tmp_path / "page.py"
+    path.write_text(f'"""{"word " * 5}"""\n', "utf-8")
+    with pytest.raises(AssertionError, match="words of prose"):
+        contract.test_prose_is_not_thin(Page(path))

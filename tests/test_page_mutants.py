@@ -203,6 +203,39 @@ def test_an_assert_that_cannot_fail_leaves_survivors_which_are_named(page):
 
 
 @needs_fork
+def test_a_check_that_repeats_what_is_shown_is_one_of_what_is_shown(page):
+    """The lesson prints an expression, the check says something of the same one."""
+    shown = '"""Text."""\n# %%\n\na = 2\nprint("sum:", 10 * (a + 3))\n\n'
+    repeated = run(page(shown + "assert 10 * (a + 3) == 50\n"))
+    within = run(page(shown + "assert a + 3 == 5\n"))
+
+    assert "killed 5 of 5 (100%)" in repeated.stdout
+    assert "killed 3 of 5 (60%)" in within.stdout
+
+
+@needs_fork
+def test_an_error_that_is_shown_is_noticed_when_it_does_not_come(page):
+    path = page(
+        "from snippets.explain import show_error\n"
+        'with show_error("by zero"):\n    7 / 0\n'
+        "a = 1\nassert a == 1\n"
+    )
+
+    # 8 / 0 fails alike, and a is not shown.
+    assert "killed 2 of 2 (100%); 0 crashed, 0 timed out, 2" in run(path).stdout
+
+
+@needs_fork
+def test_checks_and_code_that_only_draws_are_no_lesson(page):
+    path = page(
+        '"""Text."""\n# %%\n\na = 2\nprint(a)\n\nassert a == 2\nb = a + 3\n'
+        "assert b == 5\n\n# %%\n# .. fold: picture\n\nc = a + 7\nprint(c)\n"
+    )
+
+    assert "killed 1 of 1 (100%); 0 crashed, 0 timed out, 0" in run(path).stdout
+
+
+@needs_fork
 def test_nine_tenths_are_asked_of_each_page_not_only_of_all_together(page):
     numbers = list(range(60))
     good = page(f"a = {numbers}\nprint(a)\nassert a == {numbers}\n", "good.py")

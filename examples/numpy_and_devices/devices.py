@@ -25,8 +25,9 @@ from snippets.explain import show_error
 # ----------------
 #
 # Pick the device once, at the top of the program. Send the model there once
-# and the data batch by batch, and bring results back to the CPU. The same
-# lines run on every machine.
+# and the data batch by batch, a few samples at a time, and bring results back
+# to the CPU. The same lines run on every machine. (The model here is
+# `torch.nn.Linear`, a ready-made layer.)
 
 device = best_device()
 print(device)
@@ -81,8 +82,8 @@ assert kilometers.device.type == fares.device.type == "cpu"
 assert model.weight.device.type == model.bias.device.type == device.type
 
 # %%
-# This is a training loop as you will write many. Later chapters teach what
-# each of its lines does; for now, look at the lines with ``device`` in them.
+# This is a training loop like those that you will write. Later chapters teach
+# what each of its lines does; for now, look at those with ``device`` in them.
 
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
 for epoch in range(1, 61):
@@ -215,8 +216,8 @@ assert str(batch).startswith("tensor(...")
 assert "device='meta'" in str(batch)
 
 # %%
-# If a tensor is there already, ``to`` and ``cpu`` return that very tensor, so a
-# change in place shows under both names:
+# If a tensor is there already, ``to`` and ``cpu`` return that very tensor. A
+# change in place then shows under both names:
 
 numbers = torch.ones(3)
 on_cpu = numbers.cpu()  # no copy: it is there already

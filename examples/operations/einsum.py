@@ -24,11 +24,11 @@ from snippets.explain import show_error
 # Give each dimension a letter, for every tensor that goes in and, after the
 # arrow, for the result. Two rules do the rest:
 #
-# - What has the same letter is walked together, and the values are multiplied.
+# - The values are multiplied. Dimensions with the same letter run together.
 # - A letter that is missing from the result is summed.
 #
 # With these rules, the matrix product is ``"ij,jk->ik"``: row i of the left
-# goes with column k of the right, and j is summed.
+# meets column k of the right, j runs along both, and the products are summed.
 
 left = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])  # i = 2, j = 3
 right = torch.tensor([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]])  # j = 3, k = 2
@@ -44,13 +44,15 @@ assert torch.equal(product, left @ right)
 # ----------------
 #
 # Each letter is a loop. The letters after the arrow say where a term is added;
-# the letters before it say what is multiplied.
+# the letters before it say what is multiplied. ``einsum`` computes the same
+# without a loop in Python.
 
 result = torch.zeros(2, 2)
 for i in range(2):
     for k in range(2):
         for j in range(3):
             result[i, k] += left[i, j] * right[j, k]
+print("by loops:")
 print(result)
 
 assert torch.equal(result, torch.einsum("ij,jk->ik", left, right))
@@ -137,11 +139,11 @@ assert torch.equal(torch.einsum("ij,j->i", left, u), left @ u)
 # A batch is one letter more, and it stays in the result. Choose letters that
 # say what they mean: b for the batch, q for queries, k for keys, d for the
 # features that are multiplied and summed. So the line at the top of this page
-# multiplies each query with each key of the same batch. With ``@`` you would
-# have to swap the last two dimensions of ``keys`` first.
+# takes the dot product of each query with each key of the same batch. With
+# ``@`` you would have to swap the last two dimensions of ``keys`` first.
 
-queries = torch.tensor([[[1.0, 0.0], [2.0, 1.0]]])  # b = 1, q = 2, d = 2
-keys = torch.tensor([[[3.0, 1.0], [0.0, 5.0], [1.0, 1.0]]])  # b = 1, k = 3
+queries = torch.tensor([[[1.0, 0.0], [2.0, 1.0]]])  # bqd: (1, 2, 2)
+keys = torch.tensor([[[3.0, 1.0], [0.0, 5.0], [1.0, 1.0]]])  # bkd: (1, 3, 2)
 
 scores = torch.einsum("bqd,bkd->bqk", queries, keys)
 print(scores)  # (1, 2, 2), (1, 3, 2) -> (1, 2, 3)
@@ -325,9 +327,9 @@ assert heads[1, 3, 0, 2] == torch.dot(asked[1, 0, 3], offered[1, 2, 3]), (
 # What you learned
 # ----------------
 #
-# Letters name dimensions. What shares a letter is multiplied, and what is
-# missing after the arrow is summed. Always write the arrow, and use ``@`` and
-# ``sum`` where they say the same.
+# Letters name dimensions. Those with the same letter run together, the values
+# are multiplied, and a letter that is missing after the arrow is summed.
+# Always write the arrow, and use ``@`` and ``sum`` where they say the same.
 #
 # Next: :ref:`view_reshape_flatten` changes shapes without any arithmetic.
 # The products themselves are in :ref:`products`, and :ref:`self_attention`

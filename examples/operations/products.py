@@ -38,8 +38,8 @@ assert torch.equal(torch.mm(basket, price), basket @ price)
 # %%
 # The first number, 10, is 2 · 4 + 1 · 2 + 0 · 3: the first row times the first
 # column, place by place, and then the sum. The operator ``@`` is
-# `torch.matmul`. What it computes depends on the number of dimensions, and for
-# each case there is a function that accepts no other:
+# `torch.matmul`. What it computes depends on the number of dimensions, and
+# each case has a function of its own, too:
 #
 # .. code-block:: text
 #
@@ -136,6 +136,7 @@ assert (two_fruits * two_prices).shape == (two_fruits @ two_prices).shape
 # and it means nothing. A comment that names the sizes, as above, shows it:
 # (2 fruits, 2 shops) and (2 people, 2 fruits) do not meet.
 
+print("swapped:")
 print(two_prices @ two_fruits)
 
 assert (two_prices @ two_fruits).tolist() == [[8, 19], [4, 5]]
@@ -147,7 +148,8 @@ assert not torch.equal(two_prices @ two_fruits, two_fruits @ two_prices)
 #
 # `torch.dot` multiplies two vectors place by place and sums: one number.
 # `torch.mv` does so with each row of a matrix. For two vectors ``@`` is the
-# dot product, for a matrix and a vector it is ``mv``.
+# dot product, for a matrix and a vector it is ``mv``. The functions take
+# nothing else, which guards against surprises:
 
 first_person = basket[0]  # (3,)
 first_shop = price[:, 0]  # (3,)
@@ -251,13 +253,14 @@ assert (basket * exact_price.T).dtype == torch.float64
 assert torch.equal(basket @ exact_price.float(), basket @ price)
 whole = torch.tensor([[1, 2], [3, 4]], device="cpu")
 assert (whole @ whole).tolist() == [[7, 10], [15, 22]]
+refusal = "not implemented for 'Long'"  # as a GPU says it
 if torch.cuda.is_available():
-    refusal = "none"
+    refusal = "no error"
     try:
         whole.cuda() @ whole.cuda()
     except RuntimeError as error:
         refusal = str(error)
-    assert "not implemented for" in refusal, refusal
+assert "not implemented for" in refusal, refusal
 
 # %%
 # Look closer: where to put the brackets
@@ -272,8 +275,9 @@ b = torch.ones(400, 300)
 v = torch.ones(300)
 
 print("same result:", ((a @ b) @ v)[0], (a @ (b @ v))[0])
-print("multiplications, matrix first:", 500 * 400 * 300 + 500 * 300)
-print("multiplications, vector first:", 400 * 300 + 500 * 400)
+print("multiplications")
+print(f"matrix first: {500 * 400 * 300 + 500 * 300:,}")
+print(f"vector first: {400 * 300 + 500 * 400:,}")
 
 assert torch.equal((a @ b) @ v, a @ (b @ v))
 assert ((a @ b) @ v)[0] == (a @ (b @ v))[0] == 120_000

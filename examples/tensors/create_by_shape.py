@@ -42,7 +42,7 @@ drawn = torch.rand(2, 3)
 torch.manual_seed(0)
 assert torch.equal(drawn, torch.rand(2, 3))
 assert drawn.shape == (2, 3)
-assert 0 <= drawn.min()
+assert drawn.min() >= 0
 assert drawn.max() < 1
 
 # %%
@@ -151,9 +151,10 @@ print(torch.arange(1, 1.3, 0.1))  # expected: 1.0, 1.1, 1.2
 print(torch.linspace(1, 1.2, 3))  # three numbers for sure
 print(1 + torch.arange(3) * 0.1)  # or count in integers
 
+assert len(torch.arange(1, 1.3, 0.1)) == 4
 surprise = torch.tensor([1.0, 1.1, 1.2, 1.3])
-as_meant = torch.tensor([1.0, 1.1, 1.2])
 assert torch.allclose(torch.arange(1, 1.3, 0.1), surprise)
+as_meant = torch.tensor([1.0, 1.1, 1.2])
 assert torch.allclose(torch.linspace(1, 1.2, 3), as_meant)
 assert torch.allclose(1 + torch.arange(3) * 0.1, as_meant)
 
@@ -173,13 +174,13 @@ print(torch.randn(3))
 print(torch.randint(1, 7, (10,)))  # ten rolls of a die
 print(torch.randperm(5))
 
+assert sorted(torch.randperm(5).tolist()) == [0, 1, 2, 3, 4]
 rolls = torch.stack([torch.randint(1, 7, (10,)) for _ in range(100)])
 assert rolls.shape == (100, 10)
 assert rolls.unique().tolist() == [1, 2, 3, 4, 5, 6]
-assert sorted(torch.randperm(5).tolist()) == [0, 1, 2, 3, 4]
 uniform = torch.stack([torch.rand(3) for _ in range(100)])
 assert uniform.shape == (100, 3)
-assert 0 <= uniform.min()
+assert uniform.min() >= 0
 assert uniform.max() < 1
 gaussian = torch.stack([torch.randn(3) for _ in range(100)])
 assert gaussian.shape == (100, 3)
@@ -229,18 +230,19 @@ assert (normal.abs() > 3).float().mean() < 0.01
 # sequence, so the second draw differs from the first.
 
 torch.manual_seed(42)
-print("first: ", torch.rand(3))
-print("second:", torch.rand(3))
-
-torch.manual_seed(42)
-print("again: ", torch.rand(3))
-
-torch.manual_seed(42)
 first = torch.rand(3)
 second = torch.rand(3)
-assert not torch.equal(first, second)
+
 torch.manual_seed(42)
-assert torch.equal(first, torch.rand(3))
+again = torch.rand(3)
+
+print("first: ", first)
+print("second:", second)
+print("again: ", again)
+
+assert torch.equal(first, again)
+assert not torch.equal(first, second)
+assert torch.equal(torch.rand(3), second)  # it follows again, too
 
 # %%
 # Without a seed, nobody can get your numbers again, neither a loss that you
@@ -263,6 +265,9 @@ print(noise())
 print(noise())
 
 assert torch.equal(noise(), noise())
+made = noise()
+torch.manual_seed(42)
+assert torch.equal(made, torch.randn(3))
 
 # %%
 # Look closer: what a seed covers
@@ -279,13 +284,20 @@ print(torch.rand(1), random.random())
 torch.manual_seed(42)
 print(torch.rand(1), random.random())  # random went on
 
-torch.manual_seed(42)
+assert torch.initial_seed() == 42
 random.seed(42)
+torch.manual_seed(42)
 drawn = torch.rand(1)
+assert drawn.shape == (1,)
 from_python = random.random()
 torch.manual_seed(42)
 assert torch.equal(drawn, torch.rand(1))
 assert random.random() != from_python
+random.seed(42)
+assert random.random() == from_python
+uniform = torch.stack([torch.rand(1) for _ in range(100)])
+assert uniform.min() >= 0
+assert uniform.max() < 1
 if torch.cuda.is_available():
     torch.manual_seed(42)
     on_gpu = torch.rand(3, device="cuda")
@@ -306,8 +318,10 @@ print(torch.rand(2, generator=generator))
 generator.manual_seed(0)
 print(torch.rand(4, generator=generator))  # the same four
 
+assert generator.initial_seed() == 0
 generator.manual_seed(0)
 four = torch.rand(4, generator=generator)
+assert four.shape == (4,)
 generator.manual_seed(0)
 assert torch.equal(torch.rand(2, generator=generator), four[:2])
 torch.rand(100)

@@ -153,10 +153,8 @@ ax.set_aspect("equal")
 ax.set_axis_off()
 show_pictures()
 
-strips = 2 * 3 * longer
-corner = longer**2
-assert (3 + longer) ** 2 - 3**2 == strips + corner
-assert strips / longer == side.grad
+assert 2 * 3 * longer / longer == side.grad  # the strips
+assert (3 + longer) ** 2 - 3**2 == 2 * 3 * longer + longer**2
 assert abs(by_hand - side.grad - 0.001) < 1e-6
 
 # %%

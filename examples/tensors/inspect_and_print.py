@@ -126,7 +126,7 @@ print("x.size == 24:", x.size == 24)
 print("x.numel() == 24:", x.numel() == 24)
 print("len(x):", len(x))
 
-assert x.size != 24
+assert (x.size == 24) is False
 assert x.numel() == 24
 assert len(x) == 2
 assert x.numpy().size == 24
@@ -195,6 +195,9 @@ with show_error("Tensor with 2 elements cannot be converted"):
 
 assert third.item() == 0.3333333432674408
 assert float(str(third.item())) == third.item()
+for limit in (0.0, 1.0):  # the numbers next to it are farther from 1/3
+    neighbor = torch.nextafter(third, torch.tensor(limit)).item()
+    assert abs(neighbor - 1 / 3) > abs(third.item() - 1 / 3)
 assert torch.tensor([[7]]).item() == 7
 assert isinstance(torch.tensor([[7]]).item(), int)
 assert nearly.tolist() == [0.9999899864196777, 1.0]
