@@ -121,7 +121,9 @@ def practice(session: nox.Session) -> None:
     """Work through the exercises in files of your own; `-- list` shows them all."""
     install(session, "practice")
     need(session, "rich", "torch", "watchfiles")
-    python(session, "-m", "tests.practice", *session.posargs, env=CPU)
+    # A check would wait for a window that shows a picture: none opens.
+    env = CPU | {"MPLBACKEND": "agg"}
+    python(session, "-m", "tests.practice", *session.posargs, env=env)
 
 
 @nox.session

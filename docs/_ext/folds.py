@@ -77,6 +77,9 @@ class LessonFirst(SphinxTransform):
         blocks = [n for n in self.document.findall(nodes.literal_block) if is_code(n)]
         for block in blocks:
             rearrange(block)
+        exercise = next(iter(self.document.findall(is_exercise)), None)
+        if exercise is not None:
+            exercise.parent.insert(exercise.parent.index(exercise), where_to_practice())
         checked = list(self.document.findall(is_check))
         if checked:
             add_summary(self.document, sum(node["facts"] for node in checked))
@@ -89,6 +92,18 @@ def is_code(node: nodes.Element) -> bool:
     return is_generated and node.get("language") == "Python"
 
 
+def is_exercise(node: nodes.Node) -> bool:
+    """Tell whether a node is an exercise."""
+    return isinstance(node, nodes.admonition) and "exercise" in node["classes"]
+
+
+def where_to_practice() -> nodes.paragraph:
+    """Return the sentence that stands above the exercises of a page."""
+    command = nodes.literal("", "python -m nox -s practice")
+    before, after = "Solve these in files of your own with ", ", or in the notebook."
+    return nodes.paragraph("", "", nodes.Text(before), command, nodes.Text(after))
+
+
 def is_check(node: nodes.Node) -> bool:
     """Tell whether a node is the fold of a check."""
     return isinstance(node, nodes.admonition) and "check" in node["classes"]
@@ -99,7 +114,7 @@ def rearrange(block: nodes.literal_block) -> None:
     parent, place = block.parent, block.parent.index(block)
     outputs = list(outputs_after(block))
     prose = list(prose_before(block))
-    exercise = next((n for n in prose if "exercise" in n.get("classes", ())), None)
+    exercise = next(filter(is_exercise, prose), None)
     lesson, check = split_check(block.astext(), exercise=exercise is not None)
     shown: list[nodes.Node] = [
         part for node in outputs for part in set_off_errors(node)

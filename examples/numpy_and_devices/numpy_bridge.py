@@ -7,7 +7,7 @@ from_numpy and numpy(): exchange data with NumPy
 Your data is in a NumPy array, the model wants a tensor, and the plot wants an
 array again. Which of these steps copies the numbers, and which leaves two
 names for the same ones? After this page you can predict that, avoid the
-float64 surprise, and fix each conversion that PyTorch refuses.
+float64 surprise, and fix the conversions that fail.
 
 .. concepts: N01 N02 N03
 .. claims: c0-25 c0-31 c3-07
@@ -26,12 +26,13 @@ from snippets.explain import show_error
 # ----------------
 #
 # Into PyTorch with `torch.from_numpy`, back with `torch.Tensor.numpy`. Two
-# habits save you most errors: convert floats to float32 on the way in, and
-# write ``.detach().cpu().numpy()`` on the way back. ``detach()`` lets go of
-# gradients, ``cpu()`` fetches the numbers from a GPU. Where there is nothing
-# to do, neither of them copies anything.
+# habits spare you most errors. On the way in, convert floats to float32, the
+# dtype that models compute with. On the way back, write
+# ``.detach().cpu().numpy()``: ``detach()`` lets go of gradients, and ``cpu()``
+# fetches the numbers from a GPU. You can always write both, because they copy
+# nothing where there is nothing to do.
 
-measured = np.array([1.5, 2.5, 3.5])
+measured = np.array([1.5, 2.5, 3.5])  # NumPy makes floats float64
 
 tensor = torch.from_numpy(measured).float()  # float64 -> float32
 back = tensor.detach().cpu().numpy()
@@ -85,9 +86,10 @@ assert plus_one.data_ptr() != tensor.data_ptr()
 # ----------------------------
 #
 # On the way in you choose. `torch.from_numpy` and `torch.as_tensor` share the
-# array's memory, `torch.tensor` copies it. All three keep the array's dtype:
-# an array of int64 becomes a tensor of int64, not of floats. Only the copy
-# still has its 1:
+# array's memory, `torch.tensor` copies it. (`torch.as_tensor` takes lists,
+# too, and a list it has to copy.) All three keep the array's dtype: an array
+# of int64 becomes a tensor of int64, not of floats. When the array changes,
+# only the copy still has its 1:
 
 source = np.array([1, 2, 3], dtype=np.int64)
 shared = torch.from_numpy(source)
@@ -104,6 +106,10 @@ assert shared.tolist() == also_shared.tolist() == [99, 2, 3]
 assert shared.data_ptr() == also_shared.data_ptr() == source.ctypes.data
 assert copied.tolist() == [1, 2, 3]
 assert shared.dtype == also_shared.dtype == copied.dtype == torch.int64
+plain = [1, 2, 3]
+from_list = torch.as_tensor(plain)
+plain[0] = 99
+assert from_list.tolist() == [1, 2, 3]
 
 # %%
 # .. alt: The array, the result of from_numpy and that of as_tensor stand above
@@ -152,13 +158,14 @@ assert image.dtype == torch.float32
 # The float64 surprise
 # --------------------
 #
-# NumPy's floats have 64 bits, the weights of a model have 32, and a layer of a
-# model refuses to mix them. (`torch.nn.Linear` is such a layer; a later page,
-# :ref:`linear`, explains it.) The error says *Double* for float64 and *Float*
-# for float32:
+# A model is built of *layers*, and a layer multiplies your data by numbers of
+# its own, its *weights*. NumPy's floats have 64 bits, the weights have 32, and
+# a matrix product refuses to mix them (see :ref:`products`). The layer here,
+# `torch.nn.Linear`, turns two numbers into one; a later page, :ref:`linear`,
+# explains how. The error says *Double* for float64 and *Float* for float32:
 
 measured = np.array([0.5, 1.5])
-layer = torch.nn.Linear(2, 1)
+layer = torch.nn.Linear(2, 1)  # two numbers in, one out
 
 with show_error("must have the same dtype, but got Double and Float"):
     layer(torch.from_numpy(measured))
@@ -167,10 +174,11 @@ assert torch.from_numpy(measured).dtype == torch.float64
 assert layer.weight.dtype == torch.float32
 
 # %%
-# ``.float()`` mends it. A float64 number does not fit into the place of a
-# float32 number, so ``.float()`` copies here, and the tensor no longer follows
-# the array. A float32 tensor needs no conversion: ``.float()`` returns the
-# very same tensor, which still shares its memory.
+# ``.float()`` mends it. float64 and float32 numbers differ in size, so they
+# cannot share one memory: ``.float()`` copies here, and the tensor no longer
+# follows the array. A float32 tensor needs no conversion: ``.float()`` returns
+# the very same tensor. So if the array was float32 already, array and tensor
+# still share their memory after ``.float()``.
 
 inputs = torch.from_numpy(measured).float()
 measured[0] = -8
@@ -182,13 +190,16 @@ assert inputs.tolist() == [0.5, 1.5]
 assert inputs.dtype == torch.float32
 assert layer(inputs).shape == (1,)
 assert inputs.float() is inputs
+single = np.array([0.5, 1.5], dtype=np.float32)
+assert torch.from_numpy(single).float().data_ptr() == single.ctypes.data
 
 # %%
 # Tensors that NumPy refuses
 # --------------------------
 #
 # The weights of a model require gradients, and so does everything computed
-# from them. NumPy knows nothing of gradients. The error names the way out:
+# from them. NumPy knows nothing of gradients, so PyTorch refuses to hand such
+# a tensor over. The error names the way out:
 
 weight = torch.ones(2, requires_grad=True)
 
@@ -212,7 +223,8 @@ assert weight.requires_grad
 # %%
 # NumPy cannot read the memory of a GPU. So that you see the error without one,
 # this tensor is on the device ``meta``, which every machine has and which
-# keeps shapes and no numbers. For a GPU the message says ``cuda:0`` instead.
+# keeps shapes and no numbers. For a GPU the message says ``cuda:0`` in place
+# of ``meta``.
 
 elsewhere = torch.ones(2, device="meta")
 
@@ -222,9 +234,10 @@ with show_error("can't convert meta device type tensor", "Use Tensor.cpu()"):
 assert elsewhere.device.type == "meta"
 
 # %%
-# ``.detach().cpu().numpy()`` covers both, and ``.numpy(force=True)`` is a
-# short form of it. Either one copies from a GPU and shares on the CPU. If you
-# want to write to the array, take a copy:
+# ``.detach().cpu().numpy()`` mends both errors, and ``.numpy(force=True)`` is
+# a short form of it. From a GPU you get a copy; from the CPU you get an array
+# that shares the tensor's memory. If you want to write to the array, take a
+# copy of your own:
 
 array = weight.numpy(force=True).copy()
 array[0] = -1
@@ -238,21 +251,32 @@ assert weight.numpy(force=True).ctypes.data == weight.data_ptr()
 assert weight.detach().cpu().numpy().ctypes.data == weight.data_ptr()
 
 # %%
-# NumPy has no bfloat16, and no ``force`` helps. Convert to float32 first. The
-# other common dtypes have a twin of the same name in NumPy, int8 among them.
+# NumPy has no bfloat16, and ``force=True`` does not help. Convert to float32
+# first. (bfloat16 stores 0.1 only roughly, as :ref:`dtypes` shows. float32 has
+# the digits to print what was stored.)
 
-half = torch.tensor([1.0, 0.1], dtype=torch.bfloat16)
-small = torch.tensor([1, -2], dtype=torch.int8)
+rough = torch.tensor([1.0, 0.1], dtype=torch.bfloat16)
 
 with show_error("unsupported ScalarType BFloat16"):
-    half.numpy(force=True)
-print(half.float().numpy())
-print(small.numpy(), small.numpy().dtype)
+    rough.numpy(force=True)
 
-assert half.float().numpy().tolist() == [1, 0.10009765625]
-assert half.float().numpy().dtype == np.float32
-assert small.numpy().tolist() == [1, -2]
-assert small.numpy().dtype == np.int8
+print(rough.float().numpy())
+
+assert rough.float().numpy().tolist() == [1, 0.10009765625]
+assert rough.float().numpy().dtype == np.float32
+
+# %%
+# The other common dtypes have a twin of the same name in NumPy and need no
+# conversion. That goes for int8, too, although old tutorials say that a
+# *CharTensor*, the old name for a tensor of int8, cannot be converted:
+
+small = torch.tensor([1, -2], dtype=torch.int8)
+array = small.numpy()
+
+print(array, array.dtype)
+
+assert array.tolist() == [1, -2]
+assert array.dtype == np.int8
 for same in ("float16", "float64", "int32", "int64", "uint8", "bool"):
     assert torch.ones(1, dtype=getattr(torch, same)).numpy().dtype == same
 
@@ -260,9 +284,9 @@ for same in ("float16", "float64", "int32", "int64", "uint8", "bool"):
 # Arrays that PyTorch refuses
 # ---------------------------
 #
-# One missing value turns a NumPy array into an array of Python objects, and no
-# tensor holds objects. Convert the array to a dtype of numbers first. The
-# missing value becomes ``nan``, "not a number".
+# A single ``None``, for a missing value, turns a NumPy array into an array of
+# Python objects, and no tensor holds objects. Convert the array to a dtype of
+# numbers first. The missing value becomes ``nan``, "not a number".
 
 ages = np.array([31, None, 45])
 
@@ -286,6 +310,7 @@ animals = np.array(["dog", "cat", "dog"])
 
 with show_error("can't convert np.ndarray of type numpy.str_"):
     torch.from_numpy(animals)
+
 names, numbers = np.unique(animals, return_inverse=True)
 print(torch.from_numpy(numbers))
 print(names)
@@ -302,16 +327,35 @@ backwards = np.array([1, 2, 3])[::-1]
 
 with show_error("strides are not currently supported", "array.copy()"):
     torch.from_numpy(backwards)
+
 print(torch.from_numpy(backwards.copy()))
 
 assert torch.from_numpy(backwards.copy()).tolist() == [3, 2, 1]
 
 # %%
+# `torch.tensor` does accept a list of arrays, but reads it number by number
+# and warns that this is "extremely slow". Make one array of them first:
+
+samples = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0])]
+stacked = np.stack(samples)  # three of (2,) -> (3, 2)
+
+print(torch.from_numpy(stacked))
+
+assert torch.from_numpy(stacked).tolist() == [[1, 2], [3, 4], [5, 6]]
+torch.set_warn_always(True)  # otherwise torch warns once in a program
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    slow = torch.tensor(samples)
+torch.set_warn_always(False)
+assert "list of numpy.ndarrays is extremely slow" in str(caught[0].message)
+assert slow.tolist() == stacked.tolist()
+
+# %%
 # The same name, another meaning
 # ------------------------------
 #
-# Most names that you know from NumPy mean the same for tensors. These raise no
-# error, and mean something else:
+# Most names that you know from NumPy mean the same for tensors. These four mean
+# something else, and no error tells you so:
 #
 # .. list-table::
 #    :header-rows: 1
@@ -319,7 +363,7 @@ assert torch.from_numpy(backwards.copy()).tolist() == [3, 2, 1]
 #    * - name
 #      - for an array
 #      - for a tensor
-#      - what NumPy does, for a tensor
+#      - to get what NumPy gives
 #    * - ``x.size``
 #      - how many numbers
 #      - a method that gives the shape
@@ -338,7 +382,7 @@ assert torch.from_numpy(backwards.copy()).tolist() == [3, 2, 1]
 #      - ``x.tensor_split(2)``
 
 array = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
-tensor = torch.from_numpy(array)
+tensor = torch.from_numpy(array).float()
 halves = np.split(array, 2)
 pairs = torch.split(tensor, 2)
 
@@ -351,7 +395,7 @@ assert array.size == tensor.numel() == 6
 assert tensor.size() == (6,)
 assert array.std().round(4) == 1.7078
 assert abs(tensor.std() - 1.8708) < 1e-4
-assert abs(tensor.std(correction=0) - array.std()) < 1e-9
+assert abs(tensor.std(correction=0) - array.std()) < 1e-6
 assert array.repeat(2)[:4].tolist() == [1, 1, 2, 2]
 assert tensor.repeat(2).tolist() == 2 * [1, 2, 3, 4, 5, 6]
 assert tensor.repeat_interleave(2).tolist() == array.repeat(2).tolist()
@@ -365,10 +409,11 @@ assert tensor.tensor_split(2)[0].tolist() == [1, 2, 3]
 # Look closer: read-only arrays
 # -----------------------------
 #
-# Some arrays must not be written to, those made from a picture file for
-# example. No tensor can be read-only. So `torch.from_numpy` takes such an
-# array with a warning, "The given NumPy array is not writable", and writing
-# to the tensor would change the array all the same. A copy is safe and quiet:
+# NumPy can protect an array from being written to, and some libraries hand you
+# the pixels of a picture file in such an array. A tensor cannot be read-only.
+# So `torch.from_numpy` takes the array with a warning, "The given NumPy array
+# is not writable", and writing to that tensor would change the array in spite
+# of its protection. A copy is safe and gives no warning:
 
 photo = np.array([1.0, 2.0])
 photo.flags.writeable = False
@@ -466,9 +511,14 @@ weights = torch.tensor([1.0, 2.0], requires_grad=True)
 array = to_array(weights)
 assert array.tolist() == [1, 2], "a tensor that requires gradients"
 assert weights.requires_grad, "the tensor itself still requires gradients"
-half = torch.tensor([1.0, 0.5], dtype=torch.bfloat16)
-assert to_array(half).tolist() == [1, 0.5], "the numbers of a bfloat16 tensor"
-assert to_array(half).dtype == np.float32, "bfloat16 becomes float32"
+rough = torch.tensor([1.0, 0.5], dtype=torch.bfloat16)
+assert to_array(rough).tolist() == [1, 0.5], "the numbers of a bfloat16 tensor"
+assert to_array(rough).dtype == np.float32, "bfloat16 becomes float32"
+try:  # meta stands in for a GPU, but has no numbers to fetch
+    to_array(torch.ones(2, device="meta"))
+except NotImplementedError as error:
+    fetched = "Cannot copy out of meta tensor" in str(error)
+assert fetched, "fetch the numbers to the CPU first"
 
 # %%
 # What you learned

@@ -130,6 +130,7 @@ def test_exercise_holds_hint_solution_and_checks(html):
     ]
     assert order == sorted(order)
     assert html.count("solutionword") == 1
+    assert html.index("Solve these in files") < html.index("Exercise: Twice")
     assert "return" not in visible(html)
 
 

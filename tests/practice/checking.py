@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
+import signal
 import sys
-import traceback
-from dataclasses import dataclass
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tests.practice.exercises import Exercise
+from tests.practice.judging import Verdict, judge
 
 SECONDS = 5.0  # for the answer and its checks
 LOADING = 300.0  # for the imports, which may read all of torch from a cold disk
 MOST_PRINTED = 1000  # characters of what an answer prints
-
-State = Literal["passed", "open", "wrong", "broken"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of an answer, in words for who wrote it."""
-
-    state: State
-    message: str = ""
-    printed: str = ""
 
 
 class Shortened(io.StringIO):
@@ -41,7 +32,7 @@ class Shortened(io.StringIO):
 def check(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Verdict:
     """Run the file of a learner and the checks of its exercise."""
     ours, theirs = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=run, args=(theirs, exercise, path), daemon=True)
+    process = CONTEXT.Process(target=run, args=(theirs, exercise, path))
     process.start()
     theirs.close()
     try:
@@ -62,61 +53,51 @@ def listen(ours: Connection, process: Any, seconds: float) -> Verdict:
             if said is not None:  # None: the imports are done
                 return said
     except EOFError:
-        process.join()
-    return Verdict(
-        "broken", f"It ended Python itself, with exit code {process.exitcode}."
-    )
+        process.join(1)
+    return Verdict("broken", ended(process.exitcode))
+
+
+def ended(code: int | None) -> str:
+    """Return how a process ended that gave no verdict."""
+    if code is not None and code < 0:
+        return f"It crashed Python itself, with {signal.Signals(-code).name}."
+    return f"It ended Python itself, with exit code {code}."
 
 
 def run(connection: Connection, exercise: Exercise, path: Path) -> None:
     """Do the work in the process, and say what came of it."""
-    names: dict[str, Any] = {"__name__": "answer"}
-    exec(compile(exercise.imports, "<imports>", "exec"), names)
-    connection.send(None)
+    be_quiet()
     sys.stdout = sys.stderr = printed = Shortened()
-    state, message = judge(exercise, path, names)
-    connection.send(Verdict(state, message, printed.getvalue()))
-
-
-def judge(exercise: Exercise, path: Path, names: dict[str, Any]) -> tuple[State, str]:
-    """Run answer and checks, and put the first thing that fails into words."""
+    names: dict[str, Any] = {}
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), names)
-        exec(compile(exercise.checks, "<checks>", "exec"), names)
-    except NotImplementedError:
-        return "open", "It still raises NotImplementedError: write your answer there."
-    except SyntaxError as error:
-        return "broken", f"Python cannot read line {error.lineno}: {error.msg}."
-    except (Exception, SystemExit) as error:
-        return explain(error, exercise, path)
-    return "passed", ""
+        exec(compile(exercise.imports, "<imports>", "exec"), names)
+    except Exception as error:
+        text = f"The imports of the page do not work here: {error!r}"
+        return connection.send(Verdict("broken", text))
+    connection.send(None)
+    verdict = judge(exercise, path, names)
+    connection.send(replace(verdict, printed=printed.getvalue()))
 
 
-def explain(error: BaseException, exercise: Exercise, path: Path) -> tuple[State, str]:
-    """Say which line of the file, or which check, an error comes from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == str(path)]
-    checks = [frame for frame in frames if frame.filename == "<checks>"]
-    text = "".join(traceback.format_exception_only(error)).strip()
-    if own:
-        return "broken", f"{text}\nin line {own[-1].lineno}: {own[-1].line}"
-    asked = source_of(exercise.checks, checks[-1].lineno or 1) if checks else ""
-    if isinstance(error, AssertionError) and error.args:
-        return "wrong", f"{error}\nThis check fails: {asked}"
-    return "wrong", f"{text}\nThis check cannot work with the answer: {asked}"
+def be_quiet() -> None:
+    """Leave Ctrl-C to the program, and its terminal alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # what is not printed by Python itself
+        os.dup2(nowhere, stream)
 
 
-def source_of(checks: str, line: int) -> str:
-    """Return a line of the checks, without the message that follows an assert."""
-    return checks.splitlines()[line - 1].strip().split(', "')[0].rstrip("(")
+METHODS = multiprocessing.get_all_start_methods()
+START = "forkserver" if "forkserver" in METHODS else "spawn"
+CONTEXT: Any = multiprocessing.get_context(START)
+if START == "forkserver":
+    # One process loads these once, and each check begins as a copy of it.
+    CONTEXT.set_forkserver_preload(["torch", "snippets.drawing", __name__])
 
 
-def start_method() -> str:
-    """Return how processes start: from one that has torch already, where possible."""
-    methods = multiprocessing.get_all_start_methods()
-    return "forkserver" if "forkserver" in methods else "spawn"
+def warm_up() -> None:
+    """Begin to load torch, so that the first answer comes sooner."""
+    if START == "forkserver":
+        from multiprocessing import forkserver  # which Windows lacks
 
-
-CONTEXT: Any = multiprocessing.get_context(start_method())
-if start_method() == "forkserver":
-    CONTEXT.set_forkserver_preload(["torch", "tests.practice.checking"])
+        forkserver.ensure_running()

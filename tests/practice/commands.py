@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.text import Text
 from watchfiles import PythonFilter, watch
 
-from tests.practice.checking import check
+from tests.practice.checking import check, warm_up
 from tests.practice.exercises import Exercise
 from tests.practice.folder import Folder
+from tests.practice.judging import Verdict
 
 COLORS = {"passed": "green", "open": "yellow", "wrong": "red", "broken": "red"}
 WORDS = {
@@ -39,11 +40,12 @@ class Practice:
 
     def list(self) -> int:
         """Show every exercise, with its page and whether it is solved."""
-        passed = self.folder.noted("passed")
+        self.catch_up()
+        passed, failed = self.folder.noted("passed"), self.folder.noted("failed")
         width = max(map(len, self.folder.exercises), default=0)
         for name, exercise in self.folder.exercises.items():
-            mark = "done" if name in passed else "    "
-            self.say(f"{mark}  {name:{width}}  {exercise.page}: {exercise.title}")
+            mark = "done" if name in passed else "begun" if name in failed else ""
+            self.say(f"{mark:5}  {name:{width}}  {exercise.page}: {exercise.title}")
         self.show_progress()
         return 0
 
@@ -66,22 +68,42 @@ class Practice:
 
     def reset(self, exercise: Exercise) -> int:
         """Begin anew, and keep what was written."""
+        if self.folder.is_untouched(exercise):
+            self.say(f"{self.short(exercise)} is still as at the beginning.")
+            return 0
         kept = self.folder.reset(exercise)
         self.say(f"{self.short(exercise)} is as at the beginning.")
         self.say(f"Your answer is kept as {kept.name}, beside it.")
         return 0
 
     def check(self, exercise: Exercise) -> int:
-        """Check an answer, say what is wrong with it, and note whether it is right."""
-        verdict = check(exercise, self.folder.file(exercise))
-        passed = verdict.state == "passed"
-        self.folder.note("passed", exercise, happened=passed)
+        """Check an answer, and say what is wrong with it."""
+        verdict = self.judge(exercise)
         self.say(f"{exercise.name} {WORDS[verdict.state]}", COLORS[verdict.state])
         if verdict.message:
             self.say(textwrap.indent(verdict.message, "  "))
         if verdict.printed:
             self.say(textwrap.indent(f"It printed:\n{verdict.printed}", "  "))
-        return int(not passed)
+        return int(verdict.state != "passed")
+
+    def judge(self, exercise: Exercise) -> Verdict:
+        """Check an answer, and note what becomes of it."""
+        if self.folder.is_untouched(exercise):
+            verdict = Verdict("open")
+        else:
+            verdict = check(exercise, self.folder.file(exercise))
+        state = verdict.state
+        self.folder.note("passed", exercise, happened=state == "passed")
+        self.folder.note("failed", exercise, happened=state in ("wrong", "broken"))
+        return verdict
+
+    def catch_up(self) -> None:
+        """Check what was written while nobody watched."""
+        waiting = self.folder.unknown()
+        if waiting:
+            self.say(f"Checking {', '.join(e.name for e in waiting)} ...")
+        for exercise in waiting:
+            self.judge(exercise)
 
     def check_all(self) -> int:
         """Check every answer once; this is for where nobody can save a file."""
@@ -91,17 +113,16 @@ class Practice:
 
     def watch(self) -> int:
         """Check each file that is saved, until Ctrl-C."""
+        warm_up()
+        self.catch_up()
         self.show_progress()
         self.show_next()
         self.say("Save a file to have it checked. Ctrl-C ends; your files stay.")
-        for changes in watch(
-            self.folder.path, watch_filter=PythonFilter(), raise_interrupt=False
-        ):
+        for changes in watch(self.folder.path, watch_filter=PythonFilter()):
             saved = {self.folder.exercise_of(Path(path)) for _, path in changes}
             for exercise in saved - {None}:
                 if exercise is not None and self.folder.file(exercise).exists():
                     self.answer(exercise)
-        self.say("Good bye. `python -m nox -s practice` goes on from here.")
         return 0
 
     def answer(self, exercise: Exercise) -> None:
@@ -128,8 +149,15 @@ class Practice:
         """Return the path of a file as one would type it."""
         return os.path.relpath(self.folder.file(exercise))
 
+    def at_terminal(self) -> bool:
+        """Tell whether somebody is there, who can save files and press Ctrl-C."""
+        # rich alone takes a log for a terminal where FORCE_COLOR is set, as CI does.
+        streams = sys.stdin, sys.stdout
+        return self.console.is_terminal and all(s.isatty() for s in streams)
+
     def find(self, name: str) -> Exercise:
-        """Return the exercise of a name, or end with what was meant perhaps."""
+        """Return the exercise of a name or file, or say what was meant perhaps."""
+        name = Path(name).stem if name.endswith(".py") else name
         if name in self.folder.exercises:
             return self.folder.exercises[name]
         close = difflib.get_close_matches(name, self.folder.exercises)
@@ -137,7 +165,15 @@ class Practice:
         sys.exit(f"There is no exercise {name!r}. {meant}")
 
     def run(self, arguments: list[str]) -> int:
-        """Do what the arguments ask for; return the exit status."""
+        """Do what the arguments ask for, until Ctrl-C; return the exit status."""
+        try:
+            return self.obey(arguments)
+        except KeyboardInterrupt:
+            self.say("Good bye. `python -m nox -s practice` goes on from here.")
+            return 0
+
+    def obey(self, arguments: list[str]) -> int:
+        """Do what the arguments ask for."""
         commands: dict[str, Callable[[Exercise], int]] = {
             "hint": self.hint,
             "solution": self.solution,
@@ -146,7 +182,7 @@ class Practice:
         }
         match arguments:
             case []:
-                return self.watch() if self.console.is_terminal else self.check_all()
+                return self.watch() if self.at_terminal() else self.check_all()
             case ["list"]:
                 return self.list()
             case [command, name] if command in commands:

@@ -26,12 +26,17 @@ class Exercise:
     solution: str
     checks: str
 
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the functions and classes that an answer defines."""
+        kinds = ast.FunctionDef | ast.ClassDef
+        body = ast.parse(self.solution).body
+        return [node.name for node in body if isinstance(node, kinds)]
+
     @property
     def name(self) -> str:
-        """The name of the first function or class of the solution."""
-        node = ast.parse(self.solution).body[0]
-        assert isinstance(node, ast.FunctionDef | ast.ClassDef)
-        return node.name
+        """The name of the exercise: of the first that an answer defines."""
+        return self.names[0]
 
     @property
     def file(self) -> Path:

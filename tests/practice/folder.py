@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 from tests.practice.exercises import Exercise
+
+NOTED = "passed", "failed", "asked"
 
 
 class Folder:
@@ -23,7 +26,7 @@ class Folder:
             path = self.file(exercise)
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(exercise.start(), "utf-8")
+                path.write_text(exercise.start(), "utf-8", newline="\n")
                 made.append(path)
         return made
 
@@ -43,22 +46,56 @@ class Folder:
         kept = next(name for name in names if not name.exists())
         path.rename(kept)
         self.fill()
-        self.note("passed", exercise, happened=False)
+        for what in ("passed", "failed"):
+            self.note(what, exercise, happened=False)
         return kept
+
+    def answer(self, exercise: Exercise) -> bytes:
+        """Return what a file holds: nothing if it is gone."""
+        try:
+            return self.file(exercise).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def is_untouched(self, exercise: Exercise) -> bool:
+        """Tell whether a file is as it was made, or holds nothing."""
+        return self.answer(exercise).strip() in (b"", exercise.start().encode().strip())
+
+    def unknown(self) -> list[Exercise]:
+        """Return the exercises with answers that are not checked as they are now."""
+        record = self.read()
+        waiting = []
+        for name, exercise in self.exercises.items():
+            digest = record["passed"].get(name) or record["failed"].get(name)
+            known = digest == self.digest(exercise)
+            if not known and (digest or not self.is_untouched(exercise)):
+                waiting.append(exercise)
+        return waiting
+
+    def digest(self, exercise: Exercise) -> str:
+        """Return a text that is another one for other answers or checks."""
+        parts = self.answer(exercise), exercise.checks.encode()
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+    def read(self) -> dict[str, dict[str, str]]:
+        """Return the record; a lost one loses no answer: they are checked again."""
+        try:
+            record = json.loads(self.record.read_text("utf-8"))
+            return {what: dict(record[what]) for what in NOTED}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {what: {} for what in NOTED}
 
     def noted(self, what: str) -> list[str]:
         """Return the exercises of which something is noted, in their order."""
-        try:
-            names = json.loads(self.record.read_text("utf-8"))[what]
-        except (OSError, ValueError, KeyError, TypeError):
-            return []  # a lost record loses no answer: they are checked again
+        names = self.read()[what]
         return [name for name in self.exercises if name in names]
 
     def note(self, what: str, exercise: Exercise, *, happened: bool = True) -> None:
         """Keep in the record that something happened, such as ``passed``."""
-        record = {key: self.noted(key) for key in ("passed", "asked")}
-        record[what] = [name for name in record[what] if name != exercise.name]
-        record[what] += [exercise.name] * happened
+        record = self.read()
+        record[what].pop(exercise.name, None)
+        if happened:
+            record[what][exercise.name] = self.digest(exercise)
         new = self.record.with_suffix(".new")
         new.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         new.replace(self.record)

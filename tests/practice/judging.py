@@ -9,7 +9,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tests.practice.exercises import Exercise
 from tests.practice.noting import in_words, run_noting
@@ -48,10 +48,11 @@ def run_checks(checks: str, names: dict[str, Any], path: Path) -> Verdict:
     """Run one statement of the checks after the other, up to the first that fails."""
     for statement in ast.parse(checks).body:
         asked = source(statement)
+        values: dict[str, Any] = {}
         try:
-            run_noting(statement, names)
+            run_noting(statement, names, values)
         except BaseException as error:
-            return explain(error, path, asked, names["__values__"])
+            return explain(error, path, asked, values)
     return Verdict("passed")
 
 
@@ -64,53 +65,73 @@ def source(statement: ast.stmt) -> str:
 
 
 def explain(
-    error: BaseException, path: Path, asked: str = "", values: dict[str, Any] = {}
+    error: BaseException,
+    path: Path,
+    asked: str | None = None,
+    values: dict[str, Any] | None = None,
 ) -> Verdict:
     """Say which line of the file, or which check, an error comes from."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         text = f"Python cannot read line {error.lineno}: {error.msg}."
-        return Verdict("broken", f"{text}\n{(error.text or '').rstrip()}")
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        return Verdict("broken", f"{text}\n{(error.text or '').strip()}".strip())
     place = place_in(error, path)
-    if place and frames[-1] is place[0]:
-        if place[1].endswith(("raise NotImplementedError", "NotImplementedError()")):
-            return Verdict("open", f"It still has to be written: {place[1]}")
-        return Verdict("broken", "\n".join([in_short(error), *around(*place)]))
-    if isinstance(error, AssertionError):
-        noted = [f"{name} is {in_words(value)}" for name, value in values.items()]
-        lines = [str(error), f"This check fails: {asked}", *noted]
-        return Verdict("wrong", "\n".join(lines + (around(*place) if place else [])))
-    if place:
-        return Verdict("broken", "\n".join([in_short(error), *around(*place)]))
-    cannot = f"This check cannot work with the answer: {asked}"
-    return Verdict("wrong", "\n".join([in_short(error), cannot]))
+    if place and place.raises and "raise NotImplementedError" in place.text:
+        return Verdict("open", f"Line {place.number} still raises NotImplementedError.")
+    if isinstance(error, AssertionError) and asked and not (place and place.raises):
+        return Verdict("wrong", failed_check(error, place, asked, values or {}))
+    lines = in_short(error)
+    if place or asked is None:
+        return Verdict("broken", "\n".join(lines + around(place)))
+    lines.append(f"This check cannot work with the answer: {asked}")
+    return Verdict("wrong", "\n".join(lines))
 
 
-def in_short(error: BaseException) -> str:
+def failed_check(
+    error: AssertionError, place: Place | None, asked: str, values: dict[str, Any]
+) -> str:
+    """Return what a check says, and the values that it compared."""
+    says = str(error).strip().splitlines()[:MOST_LINES]
+    noted = [f"{name} is{in_words(value)}" for name, value in values.items()]
+    return "\n".join([*says, f"This check fails: {asked}", *noted, *around(place)])
+
+
+def in_short(error: BaseException) -> list[str]:
     """Return what Python says of an error, with a word on a forgotten ``return``."""
     text = "".join(traceback.format_exception_only(error)).strip()
     lines = text.splitlines()[:MOST_LINES]
-    return "\n".join([*lines, NOTHING] if "NoneType" in text else lines)
+    return [*lines, NOTHING] if "'NoneType'" in text else lines
 
 
-def place_in(error: BaseException, path: Path) -> tuple[FrameType, str] | None:
-    """Return the last frame in a file that an error passed, and its line in words."""
-    frames = list(traceback.walk_tb(error.__traceback__))
+class Place(NamedTuple):
+    """A line of the learner's file that an error passed."""
+
+    frame: FrameType
+    number: int
+    text: str
+    raises: bool
+    """Whether the error was raised there, not in something that the line calls."""
+
+
+def place_in(error: BaseException, path: Path) -> Place | None:
+    """Return the innermost line of a file that an error passed."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     lines = traceback.extract_tb(error.__traceback__)
-    own = [
-        (frame, f"line {summary.lineno}: {summary.line}")
-        for (frame, _), summary in zip(frames, lines, strict=True)
-        if summary.filename == str(path)
-    ]
-    return own[-1] if own else None
+    for frame, line in zip(reversed(frames), reversed(lines), strict=True):
+        if line.filename == str(path):
+            text = line.line or ""
+            return Place(frame, line.lineno or 0, text, frame is frames[-1])
+    return None
 
 
-def around(frame: FrameType, line: str) -> list[str]:
-    """Return a line, and the shapes of the tensors in it."""
-    used = dict.fromkeys(re.findall(r"[^\W\d]\w*", line.partition(": ")[2]))
-    shapes = {name: getattr(frame.f_locals.get(name), "shape", None) for name in used}
-    return [f"in {line}"] + [
-        f"{name} has the shape {tuple(shape)}"
+def around(place: Place | None) -> list[str]:
+    """Return a line of a file, and the shapes of the tensors in it."""
+    if place is None:
+        return []
+    used = dict.fromkeys(re.findall(r"[^\W\d]\w*", place.text))
+    values = place.frame.f_locals
+    shapes = {name: getattr(values.get(name), "shape", None) for name in used}
+    return [f"in line {place.number}: {place.text}"] + [
+        f"{name} has shape {tuple(shape)}"
         for name, shape in shapes.items()
         if isinstance(shape, tuple)
     ]

@@ -7,23 +7,28 @@ from types import ModuleType
 from typing import Any
 
 CHECKS = "<checks>"  # stands for a file's name in tracebacks
-MOST_LINES, MOST_CHARACTERS = 8, 400
+MOST_LINES, MOST_CHARACTERS = 5, 400
 
 
-def run_noting(statement: ast.stmt, names: dict[str, Any]) -> dict[str, Any]:
-    """Run a statement; return what it noted, in ``names`` too while it runs.
+def run_noting(
+    statement: ast.stmt, names: dict[str, Any], values: dict[str, Any]
+) -> None:
+    """Run a statement; note in ``values`` what an assert compares.
 
     The values are noted as the assert computes them: computing them again could give
     others, or change what the answer works on.
     """
-    values: dict[str, Any] = {}
-    names["__values__"] = values
+
+    def note(name: str, value: Any) -> Any:
+        values[name] = value
+        return value
+
     if isinstance(statement, ast.Assert):
         wanted = [part for part in parts(statement.test) if varies(part, names)]
         statement = _Noting(wanted).visit(statement)
+    names["__note__"] = note
     module = ast.fix_missing_locations(ast.Module([statement], []))
     exec(compile(module, CHECKS, "exec", dont_inherit=True), names)
-    return values
 
 
 def parts(test: ast.expr) -> list[ast.expr]:
@@ -56,22 +61,21 @@ class _Noting(ast.NodeTransformer):
         self.wanted = wanted
 
     def visit(self, node: ast.AST) -> Any:
-        """Replace ``x`` by ``__values__.setdefault("x", x)``."""
-        if node not in self.wanted:
+        """Replace ``x`` by ``__note__("x", x)``."""
+        if not (isinstance(node, ast.expr) and node in self.wanted):
             return self.generic_visit(node)
-        noted = ast.parse("__values__.setdefault(0, 0)", mode="eval").body
-        assert isinstance(noted, ast.Call) and isinstance(node, ast.expr)
-        noted.args = [ast.Constant(ast.unparse(node)), node]
-        return noted
+        name = ast.Constant(ast.unparse(node))
+        return ast.Call(ast.Name("__note__", ast.Load()), [name, node], [])
 
 
 def in_words(value: Any) -> str:
-    """Return a value as Python shows it, in a few lines."""
+    """Return a value as Python shows it: behind a space, or on lines of its own."""
     try:
         # A torch.Size is a tuple, and easier to compare with one as a tuple.
         text = repr(tuple(value) if type(value).__name__ == "Size" else value)
     except Exception as error:
-        return f"a {type(value).__name__} that cannot be shown: {error!r}"
+        return f" a {type(value).__name__} that cannot be shown: {error!r}"
     lines = text[:MOST_CHARACTERS].splitlines()
     shown = "\n".join(lines[:MOST_LINES])
-    return shown if shown == text else f"{shown} ..."
+    shown = shown if shown == text else f"{shown} ..."
+    return f"\n{shown}" if len(lines) > 1 else f" {shown}"
