@@ -26,11 +26,13 @@ from snippets.explain import show_error
 #
 # Pick the device once, at the top of the program. Send the model there once
 # and the data batch by batch, a few samples at a time, and bring results back
-# to the CPU. The same lines run on every machine. (The model here is
-# `torch.nn.Linear`, a ready-made layer.)
+# to the CPU. The same lines run on every machine: with an NVIDIA GPU the
+# device is ``cuda``, and without any GPU it is ``cpu``. (The model here is a
+# single ready-made layer, `torch.nn.Linear`, which turns the two numbers of
+# each sample into one.)
 
 device = best_device()
-print(device)
+print("device:", device)
 
 model = torch.nn.Linear(2, 1).to(device)  # the model: once
 batch = torch.ones(3, 2).to(device)  # the data: each batch
@@ -58,15 +60,16 @@ assert device == best_device()
 assert torch.accelerator.is_available() == (device.type != "cpu")
 
 # %%
-# In older programs you will read ``"cuda" if torch.cuda.is_available() else
-# "cpu"``. That works, too, but finds no accelerator other than ``cuda``.
+# In many programs, as in :ref:`hello_torch`, you read ``"cuda" if
+# torch.cuda.is_available() else "cpu"``. That works, too, but finds no
+# accelerator other than ``cuda``.
 #
 # Train on that device
 # --------------------
 #
 # A taxi costs 3 to start and about 2 for each kilometer. Can a model find this
-# out from 64 rides? All the rides are on the CPU, where data comes from. Only
-# the model moves now, before training:
+# out from 64 rides? The rides are on the CPU, as data is when you load it.
+# Only the model moves now, before training:
 
 torch.manual_seed(0)
 kilometers = 5 * torch.rand(64, 1)
@@ -82,8 +85,10 @@ assert kilometers.device.type == fares.device.type == "cpu"
 assert model.weight.device.type == model.bias.device.type == device.type
 
 # %%
-# This is a training loop like those that you will write. Later chapters teach
-# what each of its lines does; for now, look at those with ``device`` in them.
+# This is a training loop like those that you will write. It takes 16 rides at
+# a time and changes the weight and the bias a little after each batch; one
+# pass over all rides is an *epoch*. Later chapters teach what each of its
+# lines does. For now, look at those with ``device`` in them.
 
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
 for epoch in range(1, 61):
@@ -109,13 +114,15 @@ assert inputs.device.type == targets.device.type == device.type
 assert loss.device.type == model.weight.device.type == device.type
 
 # %%
-# Three kinds of lines are about the device:
+# The model found the price: 3 to start and 2 for each kilometer. Three kinds
+# of lines are about the device:
 #
 # - ``model.to(device)`` runs once, before the loop.
 # - ``.to(device)`` runs for each batch, inputs and targets alike. The whole
 #   data may be larger than the memory of the GPU; one batch fits.
-# - ``.item()`` gives you a Python number on the CPU. The program waits there
-#   until the GPU is done, so print once an epoch, not after each batch.
+# - ``.item()`` gives you a Python number on the CPU. A GPU works while your
+#   program runs on, and ``.item()`` has to wait for it. So print the loss once
+#   in a while, not after each batch.
 #
 # .. alt: Two boxes, the CPU at the left and the device at the right. An arrow
 #    takes the model to the device, once. An arrow takes each batch there. An
@@ -147,8 +154,8 @@ assert type(loss.item()) is float
 assert kilometers.device.type == "cpu"
 
 # %%
-# Whole tensors come back by ``.detach().cpu()``, as in :ref:`numpy_bridge`. A
-# plot cannot read the memory of a GPU, either.
+# Whole tensors come back by ``.detach().cpu()``, as in :ref:`numpy_bridge`.
+# You need that for a plot, too, because Matplotlib draws NumPy arrays.
 
 ends = torch.tensor([[0.0], [5.0]])  # rides of 0 and of 5 kilometers
 predicted = model(ends.to(device)).detach().cpu()
@@ -178,16 +185,18 @@ assert kilometers.max() < 5
 # A tensor is copied, a module moves
 # ----------------------------------
 #
-# The device ``meta`` keeps shapes and no numbers. Every machine has it, so it
-# stands in for a GPU here.
+# From here on, the device ``meta`` stands in for a GPU, because every machine
+# has it. It keeps the shape of a tensor and no numbers, as you saw in
+# :ref:`numpy_bridge`.
 #
 # .. admonition:: Common mistake
 #    :class: mistake
 #
 #    "I called ``batch.to(device)``, and the batch is still on the CPU."
-#    `torch.Tensor.to` does not move a tensor. It returns another one, and here
-#    nobody keeps that. `torch.nn.Module.to` does move a *module*, which is a
-#    model or a layer of one.
+#    `torch.Tensor.to` does not move a tensor. It returns a new one, which is
+#    lost if you give it no name. `torch.nn.Module.to` does move a *module*,
+#    which is a model or a layer of one. (It returns that same module, so
+#    ``model = torch.nn.Linear(2, 1).to(device)`` works, too.)
 
 layer = torch.nn.Linear(2, 1)
 batch = torch.ones(3, 2)
@@ -216,8 +225,8 @@ assert str(batch).startswith("tensor(...")
 assert "device='meta'" in str(batch)
 
 # %%
-# If a tensor is there already, ``to`` and ``cpu`` return that very tensor. A
-# change in place then shows under both names:
+# If a tensor is on the device already, ``to`` and ``cpu`` return that very
+# tensor. A change in place then shows under both names:
 
 numbers = torch.ones(3)
 on_cpu = numbers.cpu()  # no copy: it is there already
@@ -246,8 +255,9 @@ assert torch.zeros(3, device="meta").device.type == "meta"
 # The error for mixed devices
 # ---------------------------
 #
-# PyTorch moves nothing by itself. If the model has moved and the batch has
-# not, you get an error:
+# PyTorch moves nothing by itself. The layer has moved to ``meta``. If the
+# batch has not, you get an error. It names both devices, but not the tensor
+# that is in the wrong place:
 
 with show_error("is not on the expected device", "meta", "cpu"):
     layer(torch.ones(3, 2))
@@ -265,7 +275,7 @@ assert layer(torch.ones(3, 2, device="meta")).device.type == "meta"
 #
 # To find the culprit, print ``model.weight.device``, ``inputs.device`` and
 # ``targets.device``. It is often the targets, or a tensor that a function made
-# without saying where. Make it where the input is:
+# without saying where. Such a function should make it where its input is:
 
 
 def add_noise(x):
@@ -281,27 +291,39 @@ assert add_noise(torch.ones(3)).device.type == "cpu"
 assert add_noise(torch.ones(3, device="meta")).device.type == "meta"
 assert add_noise(torch.ones(1, device=device)).device.type == device.type
 assert 0.05 < add_noise(torch.zeros(1000)).std() < 0.2
+like = torch.randn_like(torch.ones(3, device="meta", dtype=torch.float64))
+assert like.device.type == "meta"
+assert like.shape == (3,)
+assert like.dtype == torch.float64
 
 # %%
-# One exception: a tensor of a single number without dimensions may stay on the
-# CPU.
+# `torch.randn_like` is a short form for such noise: ``torch.randn_like(x)``
+# takes the shape, the dtype and the device of ``x``.
+#
+# There is one exception to the rule that all tensors must be on one device. A
+# tensor without dimensions, which is a single number, may stay on the CPU. The
+# result is where the other tensor is:
 
 rate = torch.tensor(0.1)  # shape (), on the CPU
+scaled = rate * torch.ones(3, device="meta")
 
-print((rate * torch.ones(3, device="meta")).device)
+print("rate:  ", rate.device)
+print("scaled:", scaled.device)
 
 assert rate.shape == ()
-assert (rate * torch.ones(3, device="meta")).device.type == "meta"
+assert rate.device.type == "cpu"
+assert scaled.device.type == "meta"
 assert (rate * torch.ones(1, device=device)).device.type == device.type
 
 # %%
 # Several GPUs
 # ------------
 #
-# GPUs are called ``cuda:0``, ``cuda:1`` and so on, and ``cuda`` alone is the
-# current one. A `torch.device` is only a name: to write ``cuda:7`` moves
-# nothing, and succeeds on a machine without any GPU. How many there are is
-# told by `torch.accelerator.device_count`.
+# GPUs are called ``cuda:0``, ``cuda:1`` and so on. ``cuda`` alone is the
+# current one, which is ``cuda:0`` unless you change that. A `torch.device` is
+# only a name: the first line below moves nothing, and it succeeds on a machine
+# without any GPU. `torch.accelerator.device_count` tells you how many there
+# are.
 
 second = torch.device("cuda:1")
 
@@ -322,20 +344,20 @@ assert (torch.accelerator.device_count() > 0) == (device.type != "cpu")
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    ``if x.device == torch.device("cuda")`` is never true: the tensor is on
-#    ``cuda:0``, and the two names differ. Compare the types.
+#    "My tensor is on the GPU, but ``if x.device == torch.device("cuda")`` is
+#    never true." The tensor is on ``cuda:0``, and that name differs from
+#    ``cuda``. Compare the types.
 
 first = torch.device("cuda:0")
 current = torch.device("cuda")
-equal = first == current
-equal_types = first.type == current.type
 
-print("equal:", equal)
-print("equal types:", equal_types)
+print("equal:", first == current)
+print("equal types:", first.type == current.type)
 
-assert not equal
-assert equal_types
+assert first != current
+assert first.type == current.type
 assert first.type == "cuda"
+assert current.index is None
 
 # %%
 # Look closer: a default device
@@ -343,16 +365,21 @@ assert first.type == "cuda"
 #
 # Inside ``with torch.device(...)``, new tensors and new layers are made on
 # that device, unless you say otherwise. `torch.set_default_device` does so for
-# the rest of the program. What exists already stays where it is:
+# the rest of the program. What exists already stays where it is, and so does
+# what you compute from it:
 
 exists = torch.ones(2)
 with torch.device("meta"):
     layer = torch.nn.Linear(2, 1)
-    print("new layer:", layer.weight.device)
-    print("old data: ", exists.clone().device)
+    doubled = 2 * exists
+
+print("new layer:", layer.weight.device)
+print("old data: ", exists.device)
+print("doubled:  ", doubled.device)
 
 assert layer.weight.device.type == "meta"
-assert exists.clone().device.type == "cpu"
+assert exists.device.type == doubled.device.type == "cpu"
+assert doubled.tolist() == [2, 2]
 assert torch.ones(2).device.type == "cpu"
 torch.set_default_device("meta")
 assert torch.ones(2).device.type == "meta"
@@ -362,17 +389,26 @@ torch.set_default_device("cpu")
 # Look closer: when the GPU is not found
 # --------------------------------------
 #
-# ``is_available()`` does not tell whether the computer has a GPU, but whether
-# this PyTorch can use one. If the first line below says False, you installed a
-# PyTorch without CUDA. If only the second line says False, there is no GPU or
-# no driver for it. In both cases ``.to("cuda")`` is an error, and its words
-# depend on what you installed. (AMD GPUs, too, go by the name ``cuda``.)
+# You have an NVIDIA GPU, and the device is ``cpu`` all the same?
+# `torch.cuda.is_available` does not tell whether the computer has a GPU, but
+# whether this PyTorch can use one.
+#
+# - If the first line below says False, you installed a PyTorch without CUDA.
+#   Take the command for your system from `pytorch.org
+#   <https://pytorch.org/get-started/locally/>`__ and choose CUDA there.
+# - If only the second line says False, PyTorch found no GPU, or no driver that
+#   it can use. The command ``nvidia-smi`` in a terminal shows what the driver
+#   finds.
+#
+# In both cases ``.to("cuda")`` is an error, and its words depend on what you
+# installed. (AMD GPUs, too, go by the name ``cuda``. On an Apple computer both
+# lines say False, and the device is ``mps``.)
 
 print("made for CUDA:  ", torch.backends.cuda.is_built())
 print("can use one now:", torch.cuda.is_available())
 
-can_use = True
 assert torch.backends.cuda.is_built() or not torch.cuda.is_available()
+can_use = True
 try:
     torch.ones(2).to("cuda")
 except (AssertionError, RuntimeError):  # which one depends on the build

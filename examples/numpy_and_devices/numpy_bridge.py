@@ -252,8 +252,8 @@ assert weight.detach().cpu().numpy().ctypes.data == weight.data_ptr()
 
 # %%
 # NumPy has no bfloat16, and ``force=True`` does not help. Convert to float32
-# first. (bfloat16 stores 0.1 only roughly, as :ref:`dtypes` shows. float32 has
-# the digits to print what was stored.)
+# first. (0.1 comes back as 0.10009766 because bfloat16 has few digits and
+# stored it only roughly: see :ref:`dtypes`.)
 
 rough = torch.tensor([1.0, 0.1], dtype=torch.bfloat16)
 
@@ -339,9 +339,9 @@ assert torch.from_numpy(backwards.copy()).tolist() == [3, 2, 1]
 samples = [np.array([1.0, 2.0]), np.array([3.0, 4.0]), np.array([5.0, 6.0])]
 stacked = np.stack(samples)  # three of (2,) -> (3, 2)
 
-print(torch.from_numpy(stacked))
+print(torch.from_numpy(stacked).float())
 
-assert torch.from_numpy(stacked).tolist() == [[1, 2], [3, 4], [5, 6]]
+assert torch.from_numpy(stacked).float().tolist() == [[1, 2], [3, 4], [5, 6]]
 torch.set_warn_always(True)  # otherwise torch warns once in a program
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -354,8 +354,8 @@ assert slow.tolist() == stacked.tolist()
 # The same name, another meaning
 # ------------------------------
 #
-# Most names that you know from NumPy mean the same for tensors. These four mean
-# something else, and no error tells you so:
+# Most names that you know from NumPy mean the same for tensors. These four
+# mean something else, and no error tells you so:
 #
 # .. list-table::
 #    :header-rows: 1
@@ -514,6 +514,7 @@ assert weights.requires_grad, "the tensor itself still requires gradients"
 rough = torch.tensor([1.0, 0.5], dtype=torch.bfloat16)
 assert to_array(rough).tolist() == [1, 0.5], "the numbers of a bfloat16 tensor"
 assert to_array(rough).dtype == np.float32, "bfloat16 becomes float32"
+fetched = False
 try:  # meta stands in for a GPU, but has no numbers to fetch
     to_array(torch.ones(2, device="meta"))
 except NotImplementedError as error:

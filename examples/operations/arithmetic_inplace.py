@@ -23,7 +23,8 @@ from snippets.explain import show_error
 # ----------------
 #
 # Operators work element by element and give a new tensor. A method whose name
-# ends in an underscore writes its result into the tensor that it is called on.
+# ends in an underscore works *in place*: it writes its result into the tensor
+# that it is called on.
 
 x = torch.tensor([1, 2, 3])
 y = torch.tensor([10, 20, 30])
@@ -45,9 +46,9 @@ assert (x + 100).tolist() == [111, 122, 133]
 # The operators
 # -------------
 #
-# They are the ones that Python has for numbers, and they mean the same.
-# ``/`` gives floats, even for integers. ``//`` rounds down, so -3.5 becomes
-# -4, and ``%`` is the remainder that goes with it.
+# Use the operators that Python has for numbers: they mean the same. ``/``
+# gives floats, even for integers. ``//`` rounds down, so -3.5 becomes -4.
+# ``%`` is the remainder: -7 is 2 times -4, and 1 is left.
 
 numbers = torch.tensor([7, -7])
 
@@ -69,12 +70,28 @@ assert torch.equal(numbers // 2 * 2 + numbers % 2, numbers)
 # ``*`` multiplies element by element, for matrices too. The matrix product is
 # ``@``, which :ref:`products` explains.
 #
+# Functions such as `torch.sqrt`, the square root, and `torch.abs`, the
+# absolute value, work element by element as well. Each is also a method of the
+# tensor:
+
+areas = torch.tensor([4.0, 9.0])
+errors = torch.tensor([-3.0, 2.0])
+
+print(torch.sqrt(areas))
+print(areas.sqrt())  # the same
+print(errors.abs())
+
+assert torch.sqrt(areas).tolist() == areas.sqrt().tolist() == [2, 3]
+assert torch.abs(errors).tolist() == errors.abs().tolist() == [3, 2]
+
+# %%
 # Four ways to add
 # ----------------
 #
-# ``+`` is short for `torch.add`. That function also writes its result into a
-# tensor that you already have, if you name it with ``out=``. The fourth way is
-# `torch.Tensor.add_`. All four compute the same sums:
+# ``+`` is short for `torch.add`. With ``out=``, that function writes its
+# result into a tensor that you already have. The fourth way,
+# `torch.Tensor.add_`, writes it into the tensor before the dot, here ``a``.
+# All four compute the same sums:
 
 a = torch.tensor([1.0, 2.0])
 b = torch.tensor([0.5, 0.5])
@@ -93,11 +110,15 @@ assert a.tolist() == [1.5, 2.5]
 assert torch.equal(result, a)
 assert torch.equal(torch.add(a, b), a + b)
 assert b.tolist() == [0.5, 0.5]
+address = result.data_ptr()
+assert torch.add(a, b, out=result).data_ptr() == address
+assert result.tolist() == [2, 3]
 
 # %%
-# Write ``+`` unless you have a reason not to. One reason is the option
-# ``alpha``, which the function and the method have: it multiplies what is
-# added.
+# Write ``+`` unless you have a reason not to. ``out=`` and ``add_`` save the
+# memory for a new result. Another reason is ``alpha``, an option of
+# `torch.add` and ``add_`` that multiplies what is added. Code that trains a
+# network moves its weights by a small part of a step in this way:
 
 start = torch.tensor([1.0, 2.0])
 step = torch.tensor([10.0, 20.0])
@@ -107,6 +128,7 @@ print(start)  # unchanged
 
 assert torch.add(start, step, alpha=0.1).tolist() == [2, 4]
 assert start.add(step, alpha=0.1).tolist() == [2, 4]
+assert start.clone().add_(step, alpha=0.1).tolist() == [2, 4]
 assert start.tolist() == [1, 2]
 
 # %%
@@ -165,8 +187,9 @@ assert points.tolist() == [11, 12, 13]
 # ``x += 1`` changes the tensor, ``x = x + 1`` makes another
 # ----------------------------------------------------------
 #
-# ``+=``, ``-=``, ``*=`` and ``/=`` are in place, without any underscore. A
-# second name for the same tensor, such as ``backup`` below, is no copy:
+# ``+=``, ``-=``, ``*=`` and ``/=`` are in place, without any underscore, just
+# as ``+=`` changes a Python list. A second name for the same tensor, such as
+# ``backup`` below, is no copy:
 
 count = torch.tensor([1, 2])
 backup = count  # two names, one tensor
@@ -183,8 +206,8 @@ assert count.tolist() == [111, 112]
 assert backup.data_ptr() != count.data_ptr()
 
 # %%
-# The second line made a new tensor and gave it the name ``count``. The old one
-# stays as it was, under its other name:
+# ``count = count + 100`` made a new tensor and gave it the name ``count``. The
+# old one stays as it was, under its other name:
 #
 # .. alt: Two strips of memory. Above the first stands backup with 11, 12.
 #    Above the second, a new one, stands count with 111, 112.
@@ -202,8 +225,8 @@ assert torch.equal(count, backup + 100)
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    "My function is right the first time, and wrong when I run the notebook
-#    cell again." Look for ``+=`` or an underscore: inside a function, the
+#    "My function gives another result when I call it again, with the same
+#    data." Look for ``+=`` or an underscore in it: inside a function, the
 #    argument is the caller's tensor, not a copy.
 
 
@@ -243,8 +266,9 @@ assert week.tolist() == [0, 10, 20]
 # What an in-place operation cannot do
 # ------------------------------------
 #
-# The memory is fixed, and so is the dtype of what it holds. A tensor of
-# integers has no room for fractions:
+# The memory stays the same, and so does the dtype of what it holds. A tensor
+# of integers has no room for fractions (:ref:`type_promotion` shows more such
+# cases):
 
 goals = torch.tensor([1, 2])
 
@@ -265,10 +289,10 @@ assert goals.dtype == torch.float32
 # Look closer: more ways to overwrite
 # -----------------------------------
 #
-# Many operations have a twin with an underscore. A few exist in place alone:
+# Many methods have a twin with an underscore. A few exist in place alone:
 # `torch.Tensor.zero_` and `torch.Tensor.fill_` set every element, and
-# `torch.Tensor.copy_` takes over the elements of another tensor and converts
-# them to its own dtype. An assignment to a slice is in place, too.
+# `torch.Tensor.copy_` copies the elements of another tensor into this one and
+# converts them to its dtype. An assignment to a slice is in place, too.
 
 room = torch.empty(3)
 
@@ -290,14 +314,18 @@ assert room.tolist() == [1, 1, 1]
 assert room.__add__(1).tolist() == [2, 2, 2]
 assert room.tolist() == [1, 1, 1]
 assert room.data_ptr() == address
+assert not hasattr(room, "zero")
+assert not hasattr(room, "fill")
+assert not hasattr(room, "copy")
 
 # %%
 # Each such method also returns its tensor, so calls can be chained:
-# ``room.zero_().add_(1)``. Only a *single* underscore at the end counts. Names
+# ``room.zero_().add_(1)``. Only a *single* underscore at the end counts: names
 # such as ``__add__`` are Python's own, and ``__add__`` is what ``+`` calls.
 #
-# Are in-place operations faster? They save the memory for a result, which
-# matters for large tensors. Elsewhere prefer the code that is easy to read.
+# Should you prefer in-place operations? They save the memory for a result,
+# which matters when your tensors nearly fill a GPU. Otherwise write the code
+# that is easier to read, and that surprises nobody who shares the tensor.
 #
 # Try it
 # ------
@@ -331,9 +359,10 @@ assert scaled[0, 1] == -0.5, "40, a quarter of the way, must become -0.5"
 # .. exercise:: A running average, in place
 #
 #    Training code often smooths a value that jumps: it keeps 90 % of the old
-#    average and takes 10 % of the new value. Write
-#    ``update(average, new, keep)``, which does this *inside* ``average``, so
-#    that every part of a program that holds this tensor sees the new average.
+#    average and adds 10 % of the new value. Write
+#    ``update(average, new, keep)``, where ``keep`` is the fraction to keep,
+#    such as 0.9. It does this *inside* ``average``, so that every part of a
+#    program that holds this tensor sees the new average.
 #
 #    .. hint:: Two in-place operations are enough. ``alpha`` multiplies what
 #       `torch.Tensor.add_` adds.
@@ -361,8 +390,8 @@ assert average.tolist() == [5.5, 1.25], "keep is the weight of the old average"
 #
 # Operators and plain methods make new tensors. A final underscore, ``+=`` and
 # ``out=`` overwrite memory that is there, and whoever shares it sees the
-# change. In a function, prefer operators, so that your caller's data stay
-# whole.
+# change. In a function, prefer operators, so that your caller's data stay as
+# they are.
 #
 # Next: :ref:`broadcasting` adds tensors of different shapes, and
 # :ref:`reductions` turns many numbers into one. Which tensors share memory is

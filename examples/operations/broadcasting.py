@@ -22,8 +22,10 @@ from snippets.explain import show_error
 # The short answer
 # ----------------
 #
-# Line the two shapes up from the right. Wherever the sizes differ, one of
-# them must be 1. That 1 is stretched to the other size, and nothing is copied.
+# PyTorch can stretch tensors to a common shape. This is called *broadcasting*.
+# Line the two shapes up from the right. Wherever the sizes differ, one of them
+# must be 1, and a missing size counts as 1. That 1 is stretched to the other
+# size, and nothing is copied.
 
 column = torch.tensor([[0.0], [10.0], [20.0]])  # (3, 1)
 row = torch.tensor([1.0, 2.0, 3.0, 4.0])  # (4,)
@@ -37,7 +39,8 @@ assert (column + row)[2].tolist() == [21, 22, 23, 24]
 
 # %%
 # In the picture, a solid cell is a number in memory. A pale cell is the same
-# number, read once more. `torch.Tensor.expand` makes such a stretched tensor.
+# number, read once more. You can make such a stretched tensor yourself, with
+# `torch.Tensor.expand` (see :ref:`repeat_expand_split`).
 #
 # .. alt: The column 0, 10, 20 is solid and its copies to the right are pale;
 #    the row 1 to 4 is solid and its copies below are pale; their sum is solid.
@@ -56,10 +59,10 @@ assert torch.equal(wide + tall, column + row)
 # A row for every sample
 # ----------------------
 #
-# A missing size counts as 1. That is why a row fits a whole batch: each of
-# the three samples below gets the same row added. The *bias* of a network
-# layer works in this way: it has one number for each output, here two, and
-# never a row for each sample.
+# A row fits a batch of any size. The three samples below are the rows of a
+# table, and the same row is added to each. The *bias* of a network layer works
+# in this way: it has one number for each output, here two, and never a row for
+# each sample.
 
 outputs = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])  # 3 samples
 bias = torch.tensor([0.5, -2.0])  # (2,)
@@ -133,9 +136,11 @@ assert (square * factors[:, None]).tolist() == [[1, 1], [10, 10]]
 #
 #    A model that predicts one number for each sample often returns shape
 #    (N, 1), while the targets have shape (N,). Their difference is no column
-#    of N numbers but an N × N table, and its mean looks like a good loss.
+#    of N numbers but an N × N table. The mean of that table looks like a loss,
+#    and it is a wrong one.
 #
-# These three predictions are exactly right, so the error should be 0:
+# These three predictions are exactly right, so the mean of the squared errors
+# should be 0:
 
 target = torch.tensor([1.0, 2.0, 3.0])  # (3,)
 prediction = target[:, None]  # (3, 1), as models give it
@@ -193,7 +198,7 @@ assert (sums + torch.ones(2, 3)).tolist() == [[2, 2, 2], [2, 2, 2]]
 print(torch.broadcast_shapes((3, 1, 4), (1, 2, 4)))
 print(torch.broadcast_shapes((8, 1, 6, 1), (7, 1, 5)))
 
-left = 10.0 * torch.arange(3).reshape(3, 1, 1)
+left = 10.0 * torch.arange(3).reshape(3, 1, 1)  # 0, 10, 20
 right = torch.tensor([[1.0, 2.0], [3.0, 4.0]])  # (2, 2)
 total = left + right  # (3, 1, 1) + (2, 2) -> (3, 2, 2)
 print(total)
@@ -208,8 +213,8 @@ assert total.tolist() == [
 ]
 
 # %%
-# There are exactly three blocks of two rows. Each block of ``left`` is one
-# number, and it meets the whole of ``right``:
+# The sum has three blocks of two rows. Each block of ``left`` is one number,
+# which is added to the whole of ``right``:
 #
 # .. alt: Three tensors of three blocks each, one block below the other. Each
 #    block of left is one number, 0, 10 or 20, solid in its first cell and pale
@@ -266,7 +271,8 @@ assert longer.tolist() == [[1, 1, 1], [10, 10, 10]], "M may differ from N"
 # %%
 # .. exercise:: Which places hold real words?
 #
-#    Sentences of different lengths stand in one table, filled up at the end.
+#    Sentences of different lengths stand in one table, a row for each, and the
+#    short ones are filled up at the end (this is called *padding*).
 #    ``lengths`` has shape (N,) and holds how many words each sentence has.
 #    Write ``real_words(lengths, size)``, which returns a table of bools of
 #    shape (N, size): True where a word stands, False where the row was filled
@@ -327,5 +333,5 @@ assert table[:, 0].tolist() == [0, 3, 5], "from a to b is as far as back"
 # stretched without a copy. Square tables and (N, 1) against (N,) go wrong
 # without an error, so in a loss, compare the shapes before you subtract.
 #
-# Next: :ref:`reductions` undoes a stretch by summing, and
-# :ref:`view_reshape_flatten` changes shapes on purpose.
+# Next: :ref:`reductions` goes the other way and makes one number of a row or
+# a column. :ref:`view_reshape_flatten` changes shapes on purpose.

@@ -4,7 +4,7 @@ r"""
 allclose, isclose and NaN: compare floats with a tolerance
 ==========================================================
 
-Why is 0.1 + 0.6 not equal to 0.7, and how do you test a result when every
+Why is 0.1 + 0.6 not 0.7 in a tensor, and how do you test a result when every
 operation rounds a little? After this page you can compare tensors with a
 tolerance that fits, write a test that lets no wrong shape through, and find
 the NaN that spoils a whole mean.
@@ -31,7 +31,8 @@ print(actual == expected)
 print(torch.isclose(actual, expected))  # an answer for each element
 print(torch.allclose(actual, expected))  # one answer, a Python bool
 
-torch.testing.assert_close(actual, expected)  # in a test: an error if not
+# In a test: an error if they are not close
+torch.testing.assert_close(actual, expected)
 
 assert (actual == expected).tolist() == [True, False]
 assert torch.isclose(actual, expected).tolist() == [True, True]
@@ -39,8 +40,9 @@ assert torch.allclose(actual, expected) is True
 assert torch.testing.assert_close(actual, expected) is None
 
 # %%
-# `torch.equal` is the strict one: the same shape and the same elements, to the
-# last digit. It is right for integers, and for copies that must not differ.
+# `torch.equal` is the strict one: it asks for the same shape and the same
+# elements, to the last digit. It is right for integers, and for copies that
+# must not differ.
 
 print(torch.equal(actual, expected))
 print(torch.equal(actual, actual.clone()))
@@ -66,8 +68,8 @@ assert expected[1].item() == 0.699999988079071
 
 # %%
 # Whether two results happen to be equal is luck, and it changes with the
-# dtype. Python's own floats are float64, where 0.1 + 0.2 is famous for not
-# being 0.3:
+# dtype. In float64, the type of Python's own floats, it is the other way
+# round: 0.1 + 0.6 is 0.7, and 0.1 + 0.2 is famous for not being 0.3.
 
 a = torch.tensor([0.1, 0.1], dtype=torch.float64)
 b = torch.tensor([0.2, 0.6], dtype=torch.float64)
@@ -83,29 +85,45 @@ assert (a.float() + b.float() == c.float()).tolist() == [True, False]
 # What close means
 # ----------------
 #
-# The difference may be as large as ``atol + rtol * abs(expected)``. ``rtol``,
-# the *relative* tolerance, is 1e-5 by default: a hundred-thousandth of the
-# expected number. ``atol``, the *absolute* tolerance, is 1e-8. It only matters
-# near 0, where the relative part vanishes.
+# Two numbers are close if they differ by ``atol + rtol * abs(expected)`` at
+# most, where ``expected`` is the second argument. ``rtol``, the *relative*
+# tolerance, is 1e-5 by default: a hundred-thousandth of the expected number.
+# ``atol``, the *absolute* tolerance, is 1e-8.
 
 large = torch.tensor(100_000.0)
-print(torch.isclose(large + 0.5, large))
-print(torch.isclose(large + 0.5, large, rtol=1e-6))
-
-print(torch.isclose(actual - expected, torch.zeros(2)))  # 6e-8 is not near 0
-print(torch.isclose(actual - expected, torch.zeros(2), atol=1e-6))
+print(torch.isclose(large + 0.5, large))  # up to 1 is allowed
+print(torch.isclose(large + 0.5, large, rtol=1e-6))  # up to 0.1
 
 assert torch.isclose(large + 0.5, large).item() is True
 assert torch.isclose(large + 0.5, large, rtol=1e-6).item() is False
-assert not torch.isclose(actual - expected, torch.zeros(2))[1]
-assert torch.isclose(actual - expected, torch.zeros(2))[0]
-assert torch.isclose(actual - expected, torch.zeros(2), atol=1e-6).all()
-assert 5e-8 < (actual - expected)[1] < 7e-8
+assert torch.isclose(large + 0.99, large).item() is True
+assert torch.isclose(large + 1.01, large).item() is False
+assert torch.isclose(large + 0.09, large, rtol=1e-6).item() is True
+assert torch.isclose(large + 0.12, large, rtol=1e-6).item() is False
+zero = torch.tensor(0.0)
+assert not torch.isclose(zero + 1, zero, rtol=1, atol=0)
+assert torch.isclose(zero, zero + 1, rtol=1, atol=0)
 
 # %%
-# The picture shows the difference that is allowed for numbers of any size.
-# Near 0 the lines are flat: there ``atol`` decides. The dashed line is about
-# the gap from one float32 to the next. A tolerance below it asks for equality.
+# ``atol`` only matters near 0, where the relative part vanishes. In theory,
+# the difference of ``actual`` and ``expected`` is 0. In fact it is 6e-8, more
+# than the default allows:
+
+difference = actual - expected
+print(difference)
+print(torch.isclose(difference, torch.zeros(2)))
+print(torch.isclose(difference, torch.zeros(2), atol=1e-6))
+
+assert difference[0] == 0
+assert 5.5e-8 < difference[1] < 6.5e-8
+assert torch.isclose(difference, torch.zeros(2)).tolist() == [True, False]
+assert torch.isclose(difference, torch.zeros(2), atol=1e-6).all()
+
+# %%
+# The picture shows the difference that is allowed for numbers of any size, by
+# ``allclose`` and by ``assert_close``, which has other defaults. Near 0 the
+# lines are flat: there ``atol`` decides. The dashed line is about the gap from
+# one float32 to the next. A tolerance below it asks for equality.
 #
 # .. alt: Allowed difference against the size of the expected number, both on
 #    logarithmic scales. The line of allclose is flat at 1e-8 up to about 1e-3
@@ -136,8 +154,8 @@ assert torch.allclose(size + 0.99 * assert_close_limit, size, 1.3e-6, 1e-5)
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    "My test passes whatever I compute." Numbers smaller than ``atol`` are
-#    close to each other and to 0. Where numbers are tiny, set ``atol=0``.
+#    "My test passes whatever I compute." Numbers far below ``atol`` are close
+#    to each other and to 0. Where your numbers are that tiny, set ``atol=0``.
 
 tiny = torch.tensor([1e-9, 2e-9])
 
@@ -163,15 +181,29 @@ with show_error("1 / 3", "0.5 at index (2,) (up to 1e-05 allowed)"):
 
 assert (measured - wanted).tolist() == [0, 0, 0.5]
 assert torch.isclose(measured, wanted).tolist() == [True, True, False]
+# %%
+# Its ``atol`` of 1e-5 is larger than that of ``allclose``, so it lets even
+# more tiny numbers through. If you set one tolerance, you have to set both:
+
+torch.testing.assert_close(tiny, 3 * tiny)  # no error
+with show_error("not close", "up to 1e-05 allowed"):
+    torch.testing.assert_close(tiny, 3 * tiny, rtol=1e-5, atol=0)
+with show_error("Both 'rtol' and 'atol' must be either specified or omitted"):
+    torch.testing.assert_close(tiny, 3 * tiny, atol=0)
+
 assert torch.testing.assert_close(tiny, 3 * tiny) is None
+few = torch.tensor([1e-6])
+assert torch.testing.assert_close(few, 3 * few) is None
+assert torch.allclose(few, 3 * few) is False
 
 # %%
-# These tolerances are the ones for float32. ``assert_close`` chooses others
-# for other dtypes, which `torch.allclose` does not do: for float16 its
-# tolerance is smaller than the gap from one number to the next.
+# ``assert_close`` chooses its tolerances by the dtype: those above are for
+# float32. `torch.allclose` has the same ones for every dtype. For float16 they
+# are smaller than the gap from one number to the next, so only equal numbers
+# are close:
 
 half = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float16)
-nearly = half + 0.001  # the next float16 of each
+nearly = half + 0.001  # rounded: the next float16 of each
 
 print(nearly)
 print(torch.allclose(nearly, half))
@@ -181,6 +213,7 @@ assert torch.allclose(nearly, half) is False
 assert torch.testing.assert_close(nearly, half) is None
 assert torch.finfo(torch.float16).eps > 1e-5
 assert torch.equal(nearly, torch.nextafter(half, 2 * half))
+assert not torch.isclose(nearly, half).any()
 assert half.tolist() == [1, 2, 3]
 
 # %%
@@ -203,8 +236,9 @@ assert many.shape == (3, 2)
 assert torch.equal(one, many) is False
 
 # %%
-# Another dtype stops ``allclose`` with an error, and ``assert_close`` too.
-# Decide which dtype you want, and convert the other tensor:
+# Two tensors of different dtypes stop ``allclose`` with an error, and
+# ``assert_close`` too. Decide which dtype you want, and convert the other
+# tensor:
 
 exact = torch.tensor([0.1, 0.2], dtype=torch.float64)
 rounded = torch.tensor([0.1, 0.2])
@@ -222,13 +256,14 @@ assert (rounded == exact).tolist() == [False, False]
 # Where NaN and infinity come from
 # --------------------------------
 #
-# Plain Python stops at a division by zero. A tensor goes on, with ``inf``,
-# infinity, or with ``nan``, *not a number*, where there is no answer:
+# Plain Python stops at a division by zero. A tensor goes on: with ``inf``,
+# infinity, where a result grows without limit or is too large for its dtype,
+# and with ``nan``, *not a number*, where there is no answer.
 
 print(torch.tensor([1.0, -1.0, 0.0]) / 0)
-print(torch.tensor([0.0, -1.0]).log())
-print(torch.tensor([-1.0]).sqrt())
-print(torch.tensor([10.0, 100.0]).exp())  # the second is too large
+print(torch.tensor([0.0, -1.0]).log())  # no logarithm below 0
+print(torch.tensor([-1.0]).sqrt())  # no square root below 0
+print(torch.tensor([10.0, 100.0]).exp())  # e**100 is too large
 
 infinity = torch.tensor(float("inf"))
 print(infinity - infinity, infinity * 0)
@@ -318,11 +353,12 @@ assert means["nanmean(dim=0)"].isfinite().all()
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    `torch.nan_to_num` puts 0 in the place of NaN. The warning sign is gone,
-#    and the mean is wrong without one.
+#    "I got rid of the NaN with `torch.nan_to_num`." It puts a 0 in the place
+#    of each NaN, so the mean is still wrong, and now nothing shows it. First
+#    find out where the NaN came from.
 #
-# Infinity becomes the largest float32. Name the numbers that you want instead,
-# and first find out where the NaN came from.
+# ``nan_to_num`` also turns infinity into the largest float32. If you do want
+# to replace such numbers, say by which:
 
 print(readings.nan_to_num().mean(dim=0))  # 4, not 6, in the second column
 print(x.nan_to_num())
@@ -337,7 +373,7 @@ assert x.nan_to_num(nan=-1.0, posinf=100.0).tolist() == [1, -1, 100]
 # Look closer: the order of a sum
 # -------------------------------
 #
-# Near a hundred million, float32 only has every eighth number. Adding 1 is
+# Near a hundred million, float32 only has every eighth integer. Adding 1 is
 # rounded away there, so the same three numbers give two sums:
 
 big = torch.tensor(1e8)
@@ -387,8 +423,8 @@ assert not same(torch.ones(2), torch.ones(3)), "other shapes: False, no error"
 #    ``finite_rows(samples)``, which returns the other rows, whole and in
 #    order.
 #
-#    .. hint:: A row is good if *all* of its elements are finite. Index with a
-#       mask of shape (N,).
+#    .. hint:: A row is good if all of its elements are finite: ask `torch.all`
+#       with a ``dim``. Then index with a mask of shape (N,).
 
 
 def finite_rows(samples):

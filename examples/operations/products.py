@@ -36,17 +36,24 @@ assert torch.equal(torch.matmul(basket, price), basket @ price)
 assert torch.equal(torch.mm(basket, price), basket @ price)
 
 # %%
-# The first number, 10, is 2 · 4 + 1 · 2 + 0 · 3: the first row times the first
-# column, place by place, and then the sum. The operator ``@`` is
-# `torch.matmul`. What it computes depends on the number of dimensions, and
-# each case has a function of its own, too:
+# The result has a row for each person and a column for each shop. Its first
+# number, 10, is 2 · 4 + 1 · 2 + 0 · 3: the first row of ``basket`` times the
+# first column of ``price``, place by place, and then the sum.
+#
+# The operator ``@`` is `torch.matmul`. What it computes depends on how many
+# dimensions the two tensors have, and each of these cases has a function of
+# its own, too, such as `torch.mm`:
 #
 # .. code-block:: text
 #
-#    dot    (n,)       (n,)       ->  ()          one number
+#           left       right          result
+#    dot    (n,)       (n,)       ->  ()          vector times vector
 #    mv     (n, m)     (m,)       ->  (n,)        matrix times vector
 #    mm     (n, m)     (m, p)     ->  (n, p)      matrix times matrix
 #    bmm    (b, n, m)  (b, m, p)  ->  (b, n, p)   batch times batch
+#
+# You will mostly write ``@``. The functions accept their own case and nothing
+# else, so they notice a tensor of the wrong shape that ``@`` would take.
 
 # %%
 # The shape rule
@@ -95,10 +102,11 @@ assert (left @ right)[0, 3] == (left[0] * right[:, 3]).sum()
 #
 # The error calls the two matrices ``mat1`` and ``mat2`` and writes their
 # shapes with an x. Compare the two numbers in the middle, here 3 and 2. Often
-# one matrix lies on its side, and ``.T``, which swaps rows and columns, puts
-# it right:
+# one matrix lies on its side. Here the prices of a shop stand in a row, and
+# ``.T``, which swaps rows and columns, puts them into a column:
 
-price_by_shop = torch.tensor([[4.0, 2.0, 3.0], [5.0, 1.0, 3.0]])  # (2, 3)
+# 2 shops, 3 fruits
+price_by_shop = torch.tensor([[4.0, 2.0, 3.0], [5.0, 1.0, 3.0]])
 
 with show_error("mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)"):
     basket @ price_by_shop
@@ -119,8 +127,8 @@ assert (basket @ price_by_shop.T).tolist() == [[10, 11], [9, 6]]
 #    stand in the same place. On two square tables of the same size there is
 #    no error, and the result even has the right shape.
 
-two_fruits = basket[:, :2]  # pears and figs alone, (2 people, 2 fruits)
-two_prices = price[:2]  # (2 fruits, 2 shops)
+two_fruits = basket[:, :2]  # pears and figs alone: 2 people, 2 fruits
+two_prices = price[:2]  # 2 fruits, 2 shops
 
 print("by accident:")
 print(two_fruits * two_prices)
@@ -133,8 +141,9 @@ assert (two_fruits * two_prices).shape == (two_fruits @ two_prices).shape
 
 # %%
 # The order counts too. With square tables the swapped product runs as well,
-# and it means nothing. A comment that names the sizes, as above, shows it:
-# (2 fruits, 2 shops) and (2 people, 2 fruits) do not meet.
+# and it means nothing: it pairs shops with people. So write the names of
+# the dimensions beside your tensors, as above, and look whether the two in the
+# middle agree. In (fruits, shops) @ (people, fruits) they do not.
 
 print("swapped:")
 print(two_prices @ two_fruits)
@@ -147,28 +156,54 @@ assert not torch.equal(two_prices @ two_fruits, two_fruits @ two_prices)
 # -------
 #
 # `torch.dot` multiplies two vectors place by place and sums: one number.
-# `torch.mv` does so with each row of a matrix. For two vectors ``@`` is the
-# dot product, for a matrix and a vector it is ``mv``. The functions take
-# nothing else, which guards against surprises:
+# `torch.mv` does so with each row of a matrix. ``@`` computes both, and it
+# also takes a vector on the left of a matrix, which then counts as a row: (3,)
+# @ (3, 2) gives (2,). A vector needs no ``.T``: it has only one dimension.
 
-first_person = basket[0]  # (3,)
-first_shop = price[:, 0]  # (3,)
+first_person = basket[0]  # 3 fruits
+first_shop = price[:, 0]  # 3 fruits
 
 print("dot:", torch.dot(first_person, first_shop))  # (3,), (3,) -> ()
 print("mv: ", torch.mv(basket, first_shop))  # (2, 3), (3,) -> (2,)
-print("@:  ", first_person @ first_shop, basket @ first_shop)
-with show_error("1D tensors expected"):
-    torch.dot(basket, price)
+
+print("@, one person, one shop: ", first_person @ first_shop)
+print("@, all people, one shop: ", basket @ first_shop)
+print("@, one person, all shops:", first_person @ price)
 
 assert torch.dot(first_person, first_shop) == 10
 assert torch.dot(first_person, first_shop).shape == ()
 assert torch.mv(basket, first_shop).tolist() == [10, 9]
 assert (first_person @ first_shop).tolist() == 10
 assert torch.equal(basket @ first_shop, torch.mv(basket, first_shop))
+assert torch.equal(first_person @ price, (basket @ price)[0])
+assert (first_person @ price).tolist() == [10, 11]
 
 # %%
-# `torch.outer` goes the other way: it sums nothing and multiplies each value
-# of one vector by each value of the other.
+# If you come from NumPy, mind the name: `numpy.dot` also multiplies
+# matrices, and `torch.dot` takes two vectors and nothing else.
+
+with show_error("1D tensors expected"):
+    torch.dot(basket, price)
+
+assert torch.mm(basket, price).tolist() == [[10, 11], [9, 6]]
+# Each function accepts its own case and nothing else.
+for function, other in (
+    (torch.dot, price),
+    (torch.mv, price),
+    (torch.mm, first_shop),
+    (torch.bmm, price),
+):
+    try:
+        function(basket, other)
+    except RuntimeError:
+        pass
+    else:
+        raise AssertionError(f"{function.__name__} took {other.shape}")
+
+# %%
+# `torch.outer` goes the other way: it multiplies each value of one vector by
+# each value of the other and sums nothing, so two vectors make a table. You
+# know it from broadcasting: it is ``tens[:, None] * ones``.
 
 tens = torch.tensor([10.0, 20.0])
 ones = torch.tensor([1.0, 2.0, 3.0])
@@ -182,49 +217,67 @@ assert torch.equal(torch.outer(tens, ones), tens[:, None] * ones)
 # A batch of matrices
 # -------------------
 #
-# With three dimensions, the first one counts matrices. `torch.bmm` multiplies
-# the first matrix by the first, the second by the second, and so on. Here two
-# days have their own baskets and their own prices:
+# With three dimensions, a tensor is a batch of matrices, and the first
+# dimension numbers them. `torch.bmm` multiplies the first matrix of one batch
+# by the first of the other, the second by the second, and so on. Here two days
+# have their own baskets and their own prices; on the second day, everything
+# costs 1 more.
 
-days = torch.tensor(
+# 2 days, 2 people, 3 fruits
+baskets = torch.tensor(
     [
         [[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]],
         [[0.0, 0.0, 5.0], [1.0, 1.0, 1.0]],
     ]
-)  # (2 days, 2 people, 3 fruits)
-dearer = torch.tensor([0.0, 1.0])  # the second day adds 1 to each price
-day_prices = price + dearer[:, None, None]  # (3, 2) + (2, 1, 1) -> (2, 3, 2)
+)
+# 2 days, 3 fruits, 2 shops
+prices = torch.tensor(
+    [
+        [[4.0, 5.0], [2.0, 1.0], [3.0, 3.0]],
+        [[5.0, 6.0], [3.0, 2.0], [4.0, 4.0]],
+    ]
+)
 
-print(torch.bmm(days, day_prices))  # (2, 2, 3), (2, 3, 2) -> (2, 2, 2)
+print(torch.bmm(baskets, prices))  # (2, 2, 3), (2, 3, 2) -> (2, 2, 2)
 
-bills = torch.bmm(days, day_prices)
-assert bills.tolist() == [[[10, 11], [9, 6]], [[20, 20], [12, 12]]]
-assert torch.equal(bills[1], days[1] @ day_prices[1])
+assert torch.bmm(baskets, prices)[0].tolist() == [[10, 11], [9, 6]]
+assert torch.bmm(baskets, prices)[1].tolist() == [[20, 20], [12, 12]]
+assert torch.equal(prices[1], prices[0] + 1)
+assert torch.equal(torch.bmm(baskets, prices)[0], basket @ price)
 large = torch.bmm(torch.ones(10, 8, 6), torch.ones(10, 6, 9))
 assert large.shape == (10, 8, 9)
 
 # %%
 # If all days share one table of prices, ``bmm`` refuses: it wants two batches
-# of the same length. ``@`` uses the one matrix for every day. The last two
-# dimensions follow the shape rule, and all before them broadcast.
+# of the same length, and it calls them ``batch1`` and ``batch2``. ``@`` uses
+# the one matrix for every day. Its rule for any number of dimensions: the last
+# two follow the shape rule, and all before them broadcast.
 
-with show_error("Expected size for first two dimensions of batch2"):
-    torch.bmm(days, price[None])  # (2, 2, 3) and (1, 3, 2)
-print(days @ price)  # (2, 2, 3) @ (3, 2) -> (2, 2, 2)
+with show_error("batch2 must be a 3D tensor"):
+    torch.bmm(baskets, price)
+print(baskets @ price)  # (2, 2, 3) @ (3, 2) -> (2, 2, 2)
 
-assert (days @ price).tolist() == [[[10, 11], [9, 6]], [[15, 15], [9, 9]]]
-assert torch.equal((days @ price)[1], days[1] @ price)
+assert (baskets @ price).tolist() == [[[10, 11], [9, 6]], [[15, 15], [9, 9]]]
+assert torch.equal((baskets @ price)[1], baskets[1] @ price)
+refusal = "no error"
+try:
+    torch.bmm(baskets, price[None])  # a batch of one matrix
+except RuntimeError as error:
+    refusal = str(error)
+assert "Expected size for first two dimensions of batch2" in refusal, refusal
 assert (torch.ones(5, 1, 2, 3) @ torch.ones(4, 3, 6)).shape == (5, 4, 2, 6)
 
 # %%
-# .. alt: Two blocks of two rows and three columns, the days, one blue and one
-#    orange; one green block, the prices; two blocks of two by two, the bills,
-#    in the colors of their days.
+# Each day has a color here, and both meet the one green table of prices:
+#
+# .. alt: Two blocks of two rows and three columns, the baskets of two days,
+#    one blue and one orange; one green block, the prices; two blocks of two by
+#    two, the bills, in the colors of their days.
 # .. fold: picture
 
 day = torch.arange(2)[:, None, None]
 draw_tensors(
-    {"days": days, "price": price, "days @ price": days @ price},
+    {"baskets": baskets, "price": price, "baskets @ price": baskets @ price},
     groups=[
         day.expand(2, 2, 3),
         torch.full((3, 2), 2),
@@ -233,13 +286,15 @@ draw_tensors(
 )
 show_pictures()
 
-assert torch.equal((days @ price)[0], basket @ price)
+assert torch.equal((baskets @ price)[0], basket @ price)
 
 # %%
 # One dtype, and floats
 # ---------------------
 #
 # ``*`` mixes dtypes. A matrix product does not: both sides need the same one.
+# The error calls float32 *float* and float64 *double*. Convert one side.
+#
 # Use floats, too. On the CPU you can multiply matrices of integers, but on an
 # NVIDIA GPU that is an error, which is why all tables here hold floats.
 
@@ -263,24 +318,26 @@ if torch.cuda.is_available():
 assert "not implemented for" in refusal, refusal
 
 # %%
-# Look closer: where to put the brackets
-# --------------------------------------
+# Look closer: where to put the parentheses
+# -----------------------------------------
 #
-# The product of (n, m) and (m, p) takes n · m · p multiplications. Both
-# ``(a @ b) @ v`` and ``a @ (b @ v)`` are the same vector, but the first makes
-# a matrix on the way, the second only a vector:
+# The product of (n, m) and (m, p) takes n · m · p multiplications, and p is 1
+# for a vector. But for rounding, ``(a @ b) @ v`` and ``a @ (b @ v)`` are the
+# same vector. The first makes a matrix of (500, 300) on the way, the second
+# only a vector of 400, so it needs far fewer multiplications:
 
 a = torch.ones(500, 400)
 b = torch.ones(400, 300)
 v = torch.ones(300)
 
-print("same result:", ((a @ b) @ v)[0], (a @ (b @ v))[0])
-print("multiplications")
-print(f"matrix first: {500 * 400 * 300 + 500 * 300:,}")
-print(f"vector first: {400 * 300 + 500 * 400:,}")
+print("same result:", torch.allclose((a @ b) @ v, a @ (b @ v)))
+print(f"(a @ b) @ v: {500 * 400 * 300 + 500 * 300:,} multiplications")
+print(f"a @ (b @ v): {400 * 300 + 500 * 400:,} multiplications")
 
-assert torch.equal((a @ b) @ v, a @ (b @ v))
-assert ((a @ b) @ v)[0] == (a @ (b @ v))[0] == 120_000
+assert torch.allclose((a @ b) @ v, a @ (b @ v))
+assert torch.allclose((a @ b) @ v, torch.full((500,), 120_000.0))
+assert (a @ b).shape == (500, 300)
+assert (b @ v).shape == (400,)
 assert a.numel() * b.shape[1] + (a @ b).numel() == 500 * 400 * 300 + 500 * 300
 assert b.numel() + a.numel() == 400 * 300 + 500 * 400
 
@@ -290,8 +347,9 @@ assert b.numel() + a.numel() == 400 * 300 + 500 * 400
 #
 # .. exercise:: Cosine similarity of all pairs
 #
-#    The cosine of two vectors is their dot product, divided by the length of
-#    each; the length is the root of the sum of squares. Write
+#    The *cosine* of two vectors is their dot product, divided by the length of
+#    each; the length is the root of the sum of squares. A cosine is 1 if both
+#    point the same way, 0 at a right angle, and -1 if they are opposite. Write
 #    ``cosines(a, b)``, which compares each row of ``a`` with each row of
 #    ``b``, without a loop.
 #
@@ -363,5 +421,5 @@ assert paid[1].tolist() == [70, 30], "on the second day, all pay prices[1]"
 # before the last two are batches. Use floats of one dtype.
 #
 # Next: :ref:`einsum` writes products with names for the dimensions. What
-# ``.T`` does to memory is told in :ref:`transpose_permute`; how sizes stretch,
-# in :ref:`broadcasting`.
+# ``.T`` does to memory is told in :ref:`transpose_permute`, and how sizes
+# stretch in :ref:`broadcasting`.

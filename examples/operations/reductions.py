@@ -5,9 +5,9 @@ Reductions (sum, mean, max): choose dim and keepdim
 ===================================================
 
 You have a table and want one number for each row: is that ``dim=0`` or
-``dim=1``? After this page you can say which dimension a sum removes, keep its
-place when you need it later, find the largest number and where it stands,
-count with masks, and choose between the two variances.
+``dim=1``? After this page you can say which dimension a sum removes, keep it
+with size 1 where the next step needs it, find the largest number and where it
+stands, count with masks, and choose between the two variances.
 
 .. concepts: P03
 .. claims: c2-39 c3-11
@@ -22,6 +22,7 @@ from snippets.explain import show_error
 # The short answer
 # ----------------
 #
+# A *reduction* makes one number of many, such as their sum or their mean.
 # ``dim`` names the dimension that disappears. Here is the rain of three days
 # in two towns: a row for each town, a column for each day.
 
@@ -62,27 +63,30 @@ show_pictures()
 assert by_day.shape == by_town.shape == rain.shape
 
 # %%
-# All of this holds for `torch.mean` and the other reductions. Dimensions can
-# be counted from the end, so ``dim=-1`` is the last one, and several can go at
-# once: of a batch of images, (images, height, width), ``dim=(1, 2)`` leaves a
-# number for each image.
+# `torch.mean` and the other reductions take ``dim`` in the same way. Negative
+# numbers count from the end, so ``dim=-1`` is the last dimension. A tuple
+# removes several at once: in a batch of images of shape (images, height,
+# width), ``dim=(1, 2)`` leaves one number for each image.
 
-images = torch.arange(12.0).reshape(3, 2, 2)  # 3 images of 2 × 2 pixels
+# 3 images of 2 × 2 pixels; those of the first are 0, 1, 2 and 3
+images = torch.arange(12.0).reshape(3, 2, 2)
 
 print(rain.mean(dim=-1))  # (2, 3) -> (2,)
 print(images.mean(dim=(1, 2)))  # (3, 2, 2) -> (3,)
 
 assert rain.mean(dim=-1).tolist() == rain.mean(dim=1).tolist() == [3, 5]
 assert images.mean(dim=(1, 2)).tolist() == [1.5, 5.5, 9.5]
+assert images[0].tolist() == [[0, 1], [2, 3]]
 
 # %%
 # ``keepdim`` keeps the place
 # ---------------------------
 #
-# Which fraction of a town's rain fell on each day? Dividing each row by its
-# sum fails, because the sums have lost a dimension. With ``keepdim=True`` the
-# dimension stays, with size 1, and broadcasting does the rest (see
-# :ref:`broadcasting`):
+# Which fraction of a town's rain fell on each day? Each row has to be divided
+# by its sum. The plain sums do not fit: they have lost a dimension, and shapes
+# line up from the right (see :ref:`broadcasting`), so two sums meet three
+# days. With ``keepdim=True`` the dimension stays, with size 1, and each sum is
+# stretched along its own row:
 
 with show_error("size of tensor a (3) must match the size of tensor b (2)"):
     rain / rain.sum(dim=1)  # (2, 3) / (2,)
@@ -114,8 +118,9 @@ assert sums.shape == (2, 1)
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    "Without ``keepdim`` it works as well." On a *square* table it raises no
-#    error, and each column is divided by a sum, not each row.
+#    "It works without ``keepdim``, too." On a *square* table there is no
+#    error, but the sums line up with the columns: the first column is divided
+#    by the sum of the first row, the second by that of the second.
 #
 # The fractions of a row should add up to 1, and none can be larger. Below, one
 # of them is 3:
@@ -138,9 +143,12 @@ assert torch.allclose(right.sum(dim=1), torch.ones(2))
 # The largest, and where it is
 # ----------------------------
 #
-# With a ``dim``, `torch.max` gives a pair: the values and their indices.
-# `torch.amax` gives the values alone and `torch.argmax` the indices alone. The
-# smallest numbers come from `torch.min`, `torch.amin` and `torch.argmin`.
+# Without ``dim``, `torch.max` gives the largest number of all. With it, you
+# get a pair: the largest values and their indices. `torch.amax` gives the
+# values alone and `torch.argmax` the indices alone. The smallest numbers come
+# from `torch.min`, `torch.amin` and `torch.argmin`.
+
+print(rain.max())
 
 values, indices = rain.max(dim=1)
 print(values)
@@ -149,6 +157,8 @@ print(indices)
 print(rain.amax(dim=1))
 print(rain.argmax(dim=1))
 
+assert rain.max() == 8
+assert rain.min() == 0
 assert values.tolist() == [7, 8]
 assert indices.tolist() == [0, 2]
 assert torch.equal(rain.amax(dim=1), values)
@@ -157,8 +167,8 @@ assert rain.min(dim=1).values.tolist() == rain.amin(dim=1).tolist() == [0, 1]
 assert rain.argmin(dim=1).tolist() == [1, 0]
 
 # %%
-# A classifier gives each sample a score for each class, (samples, classes).
-# Its prediction is the class with the highest score.
+# A classifier gives each sample a score for each class, in a table of shape
+# (samples, classes). Its prediction is the class with the highest score.
 #
 # .. admonition:: Common mistake
 #    :class: mistake
@@ -179,8 +189,9 @@ assert scores.argmax() == 8 == 2 * 3 + 2
 # ------------------------------------
 #
 # In a sum, True counts as 1 and False as 0. So the sum of a mask is a count,
-# and its mean is a fraction, such as an accuracy. But PyTorch takes the mean
-# of floats alone, since it is seldom an integer. Convert first:
+# and its mean is a fraction, such as an accuracy. But PyTorch only takes the
+# mean of floats, because a mean is seldom an integer. Convert masks and
+# integers first:
 
 wet = rain > 1
 print("wet days:", wet.sum(dim=1))
@@ -202,16 +213,18 @@ assert goals.sum().dtype == torch.int64
 # Look closer: two variances
 # --------------------------
 #
-# A variance is the mean of the squared distances from the mean. To describe
-# these very numbers, divide the sum of squares by N: the *biased* variance. To
-# estimate the variance of the larger group that they were drawn from, divide
-# by N - 1: the *unbiased* one. `torch.var` divides by N minus ``correction``,
-# which is 1 unless you say otherwise.
+# A variance tells how widely numbers are spread: add up the squares of their
+# distances from the mean, and divide. To describe these very numbers, divide
+# by N, their count. Often the numbers are only a sample of a larger group, and
+# you want to estimate the variance of that group. Dividing by N then gives too
+# little on average (it is *biased*), and dividing by N - 1 is right on average
+# (*unbiased*). `torch.var` divides by N minus ``correction``, which is 1
+# unless you say otherwise.
 
 waits = torch.tensor([1.0, 3.0, 4.0, 5.0, 7.0])  # minutes, 4 on average
 
-squares = (waits - waits.mean()).pow(2)  # pow reduces nothing
-print(squares)
+squares = (waits - waits.mean()) ** 2
+print("squares:", squares)
 print("sum / 5:", squares.sum() / 5, waits.var(correction=0))
 print("sum / 4:", squares.sum() / 4, waits.var())
 
@@ -222,12 +235,17 @@ assert torch.var(waits, unbiased=False) == 4
 assert torch.var(waits, unbiased=True) == 5
 assert waits.std(correction=0) == 2
 assert waits.numpy().var() == 4
+group = torch.tensor([0.0, 2.0])
+samples = torch.cartesian_prod(group, group)  # all samples of two
+assert group.var(correction=0) == 1
+assert samples.var(dim=1, correction=0).mean() == 0.5
+assert samples.var(dim=1).mean() == 1
 
 # %%
-# Older code writes ``torch.var(waits, unbiased=False)`` for the first.
-# `torch.std`, the standard deviation, is the root of the variance and has the
-# same option. NumPy divides by N unless told otherwise, so its result differs
-# from PyTorch's.
+# Older code writes ``unbiased=False`` for ``correction=0``. `torch.std`, the
+# standard deviation, is the root of the variance and has the same option.
+# NumPy divides by N unless told otherwise, so its result differs from
+# PyTorch's.
 #
 # Try it
 # ------
@@ -258,15 +276,15 @@ assert accuracy(scores, torch.tensor([1, 0, 1, 1])) == 0, "none is right: 0"
 # .. exercise:: Put features on one scale
 #
 #    Each column of ``table``, (N, F), is one feature: a height in meters, an
-#    income in euros. Write ``standardize(table)``, which gives each column the
-#    mean 0 and the standard deviation 1. Use the deviation that `torch.std`
-#    gives by itself.
+#    income in euros. Write ``standardize_columns(table)``, which gives each
+#    column the mean 0 and the standard deviation 1. Use the deviation that
+#    `torch.std` gives by itself, without options.
 #
 #    .. hint:: Subtract the mean of the column, then divide by its standard
 #       deviation. Which dimension has to disappear?
 
 
-def standardize(table):
+def standardize_columns(table):
     """Return the table, (N, F), each column with mean 0 and deviation 1."""
     mean = table.mean(dim=0)  # (N, F) -> (F,)
     deviation = table.std(dim=0)
@@ -274,7 +292,7 @@ def standardize(table):
 
 
 people = torch.tensor([[1.0, 30.0], [2.0, 10.0], [3.0, 20.0]])
-result = standardize(people)
+result = standardize_columns(people)
 assert result.shape == (3, 2), "the table keeps its shape, (N, F)"
 expected = torch.tensor([-1.0, 0.0, 1.0])
 assert torch.allclose(result[:, 0], expected), "column 0 has mean 2, std 1"
@@ -294,7 +312,7 @@ assert people[0, 0] == 1, "the table that was passed in must not change"
 
 def unit_rows(vectors):
     """Return the vectors, (N, D), each row divided by its own length."""
-    lengths = vectors.pow(2).sum(dim=1, keepdim=True).sqrt()  # (N, 1)
+    lengths = (vectors**2).sum(dim=1, keepdim=True).sqrt()  # (N, 1)
     return vectors / lengths
 
 
@@ -311,10 +329,10 @@ assert unit_rows(torch.ones(5, 4))[4, 3] == 0.5, "D may differ from N"
 # ----------------
 #
 # ``dim`` is the dimension that disappears, and ``keepdim=True`` leaves a 1 in
-# its place, which you need to divide each row by its own sum. A mask sums to a
-# count. A mean wants floats, and ``correction`` is what the variance takes
-# from N.
+# its place, which you need to divide each row by its own sum. The sum of a
+# mask is a count. A mean wants floats, and a variance divides by N minus
+# ``correction``.
 #
-# Next: :ref:`sort_topk_cumsum` puts numbers in order and adds them up step by
-# step. To average numbers of which some are missing, see
-# :ref:`compare_floats`.
+# Next: :ref:`sort_topk_cumsum` puts numbers in order, adds them up step by
+# step, and asks of a mask whether any or all of it is True. To average numbers
+# of which some are missing, see :ref:`compare_floats`.

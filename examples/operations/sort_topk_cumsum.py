@@ -6,8 +6,8 @@ sort, topk, unique, cumsum: rank and count values
 
 Which two students have the best scores, and who are they? After this page you
 can sort values and still know where each one came from, take the largest few,
-count how often each value occurs, keep a running total, and hold values
-within limits.
+count how often each value occurs, keep a running total, hold values within
+limits, and ask whether any or all of them meet a condition.
 
 .. concepts: P08 A22
 """
@@ -22,7 +22,8 @@ from snippets.explain import show_error
 # ----------------
 #
 # Sorting gives two tensors: the values in order, and their *indices*, which
-# say where each value stood before.
+# say where each value stood before. Unpack the two, as here, or write
+# ``.values`` or ``.indices`` if you want only one of them.
 
 scores = torch.tensor([61, 95, 70, 88])
 
@@ -49,7 +50,9 @@ assert scores.tolist() == [61, 95, 70, 88]  # nothing changed in place
 # --------------------------
 #
 # With the indices you can bring other data into the same order. If you need
-# only them, `torch.argsort` is enough.
+# only them, `torch.argsort` is enough. Without ``descending=True``, both put
+# the smallest value first. A Python list takes no tensor of indices, so the
+# names are looked up one by one.
 
 names = ["Ada", "Ben", "Cleo", "Dan"]
 ages = torch.tensor([35, 24, 28, 20])
@@ -58,12 +61,20 @@ order = scores.argsort(descending=True)
 print("order: ", order)
 print("scores:", scores[order])
 print("ages:  ", ages[order])
-print("best:  ", names[order[0]])
+print("names: ", [names[i] for i in order])
 
 assert torch.equal(order, indices)
+assert scores.sort().values.tolist() == [61, 70, 88, 95]
+assert scores.argsort().tolist() == [0, 2, 3, 1]
 assert torch.equal(scores[order], values)
 assert ages[order].tolist() == [24, 20, 28, 35]
-assert names[order[0]] == "Ben"
+assert [names[i] for i in order] == ["Ben", "Dan", "Cleo", "Ada"]
+try:
+    names[order]
+except TypeError:
+    pass
+else:
+    raise AssertionError("a list took a tensor of indices")
 
 # %%
 # Each student has a color here. One ``order`` moves scores and ages alike.
@@ -98,6 +109,8 @@ assert torch.equal(student[order], order)
 #
 #    To sort the rows of a table, you write ``table.sort(dim=0)``. That sorts
 #    every column by itself, so the rows are torn apart, and no error says so.
+#    Instead, ``argsort`` the one column that counts, and use its indices to
+#    take whole rows.
 
 table = torch.tensor([[61, 35], [95, 20], [70, 28]])  # score, age
 
@@ -113,10 +126,13 @@ assert table[table[:, 0].argsort()].tolist() == [[61, 35], [70, 28], [95, 20]]
 # The largest few
 # ---------------
 #
-# A classifier gives each class a probability. In each row, `torch.topk` finds
-# the best classes and their probabilities; ``largest=False`` asks for the
-# smallest values. There must be at least ``k`` to choose from.
+# A classifier gives each class a probability, and you want the two best
+# guesses for each photo. `torch.topk` finds them in every row, the largest
+# first: the values are the probabilities, and the indices are the classes.
+# With ``largest=False`` it finds the smallest. You cannot ask for more values
+# than a row has.
 
+# 2 photos, 3 classes
 probabilities = torch.tensor([[0.1, 0.6, 0.3], [0.5, 0.1, 0.4]])
 
 best = probabilities.topk(2, dim=1)  # (2, 3) -> values, indices: both (2, 2)
@@ -136,15 +152,16 @@ assert least.tolist() == [[0], [1]]
 # Ties
 # ----
 #
-# PyTorch promises no order among equal values. With ``stable=True``, ``sort``
-# and ``argsort`` keep them in the order in which they stood. Where ties
-# matter, sort this way and take the first few instead of using `torch.topk`.
+# Three players have 3 points each. Which two are the best? PyTorch promises no
+# order among equal values. With ``stable=True``, ``sort`` and ``argsort`` keep
+# them in the order in which they stood. `torch.topk` has no such option: where
+# ties matter, sort and take the first few.
 
 points = torch.tensor([3, 1, 3, 1, 3])
 
 places = points.argsort(descending=True, stable=True)
-print("all: ", places)
-print("best:", places[:2])
+print("all:     ", places)
+print("best two:", places[:2])
 
 assert places.tolist() == [0, 2, 4, 1, 3]
 assert places[:2].tolist() == [0, 2]
@@ -171,7 +188,7 @@ assert counts.tolist() == [1, 3, 2]
 #
 #    You read ``counts[2]`` as "how often label 2 occurs". It belongs to
 #    ``classes[2]``, which is label 9. `torch.bincount` counts by the label
-#    itself, with a 0 for each label that never occurs.
+#    itself: for each integer from 0 to the largest label, how often it occurs.
 
 print("counts[2]:  ", counts[2])
 print("label 2:    ", counts[classes == 2])
@@ -189,10 +206,11 @@ assert labels.bincount()[2] == 1
 # ------------------------------
 #
 # `torch.cumsum` adds up along a dimension and keeps every total on the way.
-# `torch.diff` goes back: it subtracts from each value the one before it, so
-# its result is one shorter.
+# `torch.diff` goes back: it subtracts from each value the one before it.
+# Nothing stands before the first, so the result is one shorter, and the 4 of
+# the first day is not in it.
 
-rain = torch.tensor([4, 0, 7, 2])
+rain = torch.tensor([4, 0, 7, 2])  # on four days
 
 total = rain.cumsum(dim=0)  # (4,) -> (4,)
 print("total:", total)
@@ -205,17 +223,20 @@ assert torch.equal(total.diff(), rain[1:])
 # Limits
 # ------
 #
-# `torch.clamp` replaces what lies below ``min`` or above ``max``.
-# `torch.minimum` and `torch.maximum` compare two tensors, place by place;
-# ``max`` alone looks for one value.
+# `torch.clamp` sets what lies below ``min`` to ``min``, and what lies above
+# ``max`` to ``max``. You can give one of the two or both.
+#
+# `torch.maximum` compares two tensors place by place and keeps the larger
+# value of each pair, `torch.minimum` the smaller one. ``monday.max()`` is
+# something else: the largest value within one tensor.
 
-monday = torch.tensor([-3, 8, 21])
+monday = torch.tensor([-3, 8, 21])  # the temperature in three towns
 tuesday = torch.tensor([1, 5, 24])
 
-print("0 to 20:", monday.clamp(min=0, max=20))
-print("warmer: ", torch.maximum(monday, tuesday))
-print("colder: ", torch.minimum(monday, tuesday))
-print("warmest:", monday.max())
+print("held within 0 and 20:", monday.clamp(min=0, max=20))
+print("warmer of the two days:", torch.maximum(monday, tuesday))
+print("colder of the two days:", torch.minimum(monday, tuesday))
+print("highest on Monday:", monday.max())
 
 assert monday.clamp(min=0, max=20).tolist() == [0, 8, 20]
 assert torch.maximum(monday, tuesday).tolist() == [1, 8, 24]
@@ -226,9 +247,9 @@ assert monday.max() == 21
 # Any and all
 # -----------
 #
-# An ``if`` wants one answer, and a comparison of tensors gives one for each
-# value. ``any`` and ``all`` make one of them, for the whole tensor or along
-# a dimension.
+# An ``if`` wants one answer, but a comparison of tensors gives one for each
+# value. `torch.any` asks whether at least one of them is True, `torch.all`
+# whether every one is. With ``dim``, they ask along a dimension.
 
 with show_error("more than one value is ambiguous"):
     if monday < 0:
@@ -237,8 +258,9 @@ with show_error("more than one value is ambiguous"):
 if (monday < 0).any():
     print("frost somewhere")
 
-cold = torch.tensor([[-3, 8, 21], [1, 5, 4]]) < 10
-print("cold in every place:", cold.all(dim=1))  # (2, 3) -> (2,)
+week = torch.tensor([[-3, 8, 21], [1, 5, 4]])  # 2 towns, 3 days
+cold = week < 10
+print("cold on every day:", cold.all(dim=1))  # (2, 3) -> (2,)
 
 assert (monday < 0).any()
 assert not (monday < 0).all()
@@ -249,18 +271,21 @@ assert cold.all(dim=1).tolist() == [False, True]
 # Look closer: sort by two columns
 # --------------------------------
 #
-# Students by class, and within a class by score: sort by the second criterion
-# first, then by the first one with ``stable=True``, which leaves equal classes
-# in the order of their scores.
+# You want a list of players by team, and within each team by score. Work
+# backward: sort by score first, then by team. With ``stable=True``, the second
+# sort leaves the players of one team in the order of their scores.
 
-school = torch.tensor([[2, 70], [1, 95], [2, 61], [1, 88]])  # class, score
+players = torch.tensor([[2, 70], [1, 95], [2, 88], [1, 61]])  # team, score
 
-by_score = school[school[:, 1].argsort()]
-by_class = by_score[by_score[:, 0].argsort(stable=True)]
-print(by_class)
+by_score = players[players[:, 1].argsort()]
+by_team = by_score[by_score[:, 0].argsort(stable=True)]
+print("by score:")
+print(by_score)
+print("by team, then by score:")
+print(by_team)
 
-assert by_score[:, 1].tolist() == [61, 70, 88, 95]
-assert by_class.tolist() == [[1, 88], [1, 95], [2, 61], [2, 70]]
+assert by_score.tolist() == [[1, 61], [2, 70], [2, 88], [1, 95]]
+assert by_team.tolist() == [[1, 61], [1, 95], [2, 70], [2, 88]]
 
 # %%
 # Try it
@@ -329,5 +354,5 @@ assert most_common(drawn) == 9, "9 occurs three times, 4 twice and 12 once"
 # ``any`` and ``all`` turn a mask into the one answer that an ``if`` needs.
 #
 # Next: :ref:`compare_floats` tells when two floats are equal enough. Sums and
-# means along a dimension are in :ref:`reductions`, picking values with a mask
-# or with indices is in :ref:`masks_and_index_arrays`.
+# means along a dimension are in :ref:`reductions`, and
+# :ref:`masks_and_index_arrays` picks values with a mask or with indices.

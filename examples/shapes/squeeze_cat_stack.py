@@ -176,7 +176,7 @@ print(torch.cat([monday, morning], dim=1))  # (2, 4) and (2, 2) -> (2, 6)
 with show_error("must match except in dimension 0"):
     torch.cat([monday, morning])
 
-with show_error("must be tuple of Tensors, not Tensor"):
+with show_error("cat()", "tuple of Tensors"):
     torch.cat(monday, tuesday)
 
 assert torch.cat([monday, morning], dim=1).tolist() == [

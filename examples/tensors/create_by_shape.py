@@ -25,7 +25,9 @@ from snippets.drawing import draw_tensors, show_pictures
 # The short answer
 # ----------------
 #
-# Name the shape, and the function's name says what to fill it with.
+# Most functions here are named after what they fill a tensor with, and you
+# give them the shape. ``arange`` counts, and stops before the number that you
+# give.
 
 print(torch.zeros(2, 3))  # 2 rows, 3 columns
 print(torch.full((2, 3), 7))
@@ -84,12 +86,13 @@ assert ones.tolist() == [[1, 1, 1], [1, 1, 1]]
 assert sevens.tolist() == [[7, 7, 7], [7, 7, 7]]
 
 # %%
-# `torch.empty` only makes room. Its numbers are whatever was in that memory
-# before, so write to every place before you read one:
+# `torch.empty` only makes room, for a tensor that you are going to fill
+# yourself. Its numbers are whatever was in that memory before, so write to
+# every place before you read one. Here each line fills one row:
 
 room = torch.empty(2, 3)
-room[0] = 5  # the first row
-room[1] = 6  # the second row
+room[0] = 5  # every number of the first row
+room[1] = 6
 print(room)
 
 assert room.tolist() == [[5, 5, 5], [6, 6, 6]]
@@ -98,8 +101,9 @@ assert room.tolist() == [[5, 5, 5], [6, 6, 6]]
 # Like another tensor
 # -------------------
 #
-# Functions whose names end in ``_like`` take the shape from another tensor.
-# They take its dtype and its device as well.
+# `torch.zeros_like`, `torch.ones_like`, `torch.full_like` and others whose
+# names end in ``_like`` take the shape from another tensor, so you need not
+# write it. They take its dtype and its device as well.
 #
 # .. admonition:: Common mistake
 #    :class: mistake
@@ -116,6 +120,8 @@ print(torch.full_like(counts, 0.5, dtype=torch.float32))
 assert torch.zeros_like(counts).tolist() == [0, 0, 0]
 assert torch.zeros_like(counts).dtype == torch.int64
 assert torch.zeros_like(counts).device == counts.device
+assert torch.ones_like(counts).tolist() == [1, 1, 1]
+assert torch.ones_like(counts).dtype == torch.int64
 assert torch.full_like(counts, 0.5).tolist() == [0, 0, 0]
 assert torch.full_like(counts, 0.5).dtype == torch.int64
 halves = torch.full_like(counts, 0.5, dtype=torch.float32)
@@ -164,8 +170,9 @@ assert torch.allclose(1 + torch.arange(3) * 0.1, as_meant)
 #
 # `torch.rand` draws from 0 up to 1, without the 1 itself. `torch.randn` draws
 # around 0 on both sides, from the *normal distribution*. `torch.randint` draws
-# integers and leaves the upper end out, so a die needs 1 and 7.
-# `torch.randperm` shuffles the numbers from 0 on.
+# integers and leaves the upper end out, so a die needs 1 and 7. It wants the
+# shape as a tuple, and ``(10,)`` is a row of ten. `torch.randperm` shuffles
+# the numbers from 0 on.
 
 torch.manual_seed(0)
 
@@ -225,9 +232,10 @@ assert (normal.abs() > 3).float().mean() < 0.01
 # The same numbers again
 # ----------------------
 #
-# Random numbers come from a sequence, and `torch.manual_seed` sets where it
-# starts. After the same seed come the same numbers. Each draw moves on in the
-# sequence, so the second draw differs from the first.
+# The computer calculates its random numbers, one after the other, in a long
+# sequence. `torch.manual_seed` sets where the sequence starts, so after the
+# same seed come the same numbers. Each draw moves on in the sequence, so the
+# second draw differs from the first.
 
 torch.manual_seed(42)
 first = torch.rand(3)
@@ -245,14 +253,15 @@ assert not torch.equal(first, second)
 assert torch.equal(torch.rand(3), second)  # it follows again, too
 
 # %%
-# Without a seed, nobody can get your numbers again, neither a loss that you
-# report nor the bug that you want to show. Set it once, at the start.
+# Without a seed, each run of your program draws other numbers: nobody can
+# check a result that you report, or see the bug that you want to show. Set
+# the seed once, at the start.
 #
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    With the seed inside a function or a loop, every draw is the same, and
-#    nothing looks wrong.
+#    "My noise is the same each time." With the seed inside a function or a
+#    loop, the sequence starts again at every call, and no error tells you.
 
 
 def noise():
@@ -306,13 +315,14 @@ if torch.cuda.is_available():
     assert not torch.equal(on_gpu.cpu(), first)
 
 # %%
-# Every draw in your program moves the common sequence on. A `torch.Generator`
-# has a sequence of its own, which no other draw disturbs:
+# All draws in your program share one sequence, and each of them moves it on. A
+# `torch.Generator` has a sequence of its own, which no other draw disturbs.
+# Hand it to a draw with ``generator=``:
 
 generator = torch.Generator().manual_seed(0)
 print(torch.rand(2, generator=generator))
 
-torch.rand(100)  # from the common sequence
+torch.rand(100)  # from the shared sequence
 print(torch.rand(2, generator=generator))
 
 generator.manual_seed(0)
@@ -333,7 +343,7 @@ assert torch.equal(torch.rand(2, generator=generator), four[2:])
 #
 # `torch.range` still runs, with a warning: "its behavior is inconsistent with
 # Python's range builtin". It includes the stop, and it makes floats. Write
-# ``arange`` instead.
+# ``arange`` instead. (The ``with`` block below hides the warning.)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -359,8 +369,10 @@ assert "its behavior is inconsistent with Python's range builtin" in message
 # .. exercise:: When was each sample taken?
 #
 #    A sensor takes ``rate`` samples a second, the first at 0 seconds. Write
-#    ``times(count, rate)``, which returns the time of each of ``count``
-#    samples in seconds, for any count and rate.
+#    ``times(count, rate)``, which returns the times of the first ``count``
+#    samples in seconds. Four samples at 2 a second, for example, are taken at
+#    0, 0.5, 1 and 1.5 seconds. The tensor has ``count`` elements, whatever the
+#    rate.
 #
 #    .. hint:: A step of ``1 / rate`` is a float. Count the samples in
 #       integers, and turn them into seconds afterward.
@@ -382,9 +394,9 @@ assert abs(times(5, 3)[4] - 4 / 3) < 1e-5, "the fifth comes after 4 / 3 s"
 # %%
 # .. exercise:: Dice that can be thrown again
 #
-#    Write ``roll(count, seed)``. It rolls a die ``count`` times. The same seed
-#    gives the same rolls, and other random numbers of the program are not
-#    disturbed.
+#    Write ``roll(count, seed)``. It rolls a die ``count`` times and returns
+#    the rolls as a tensor. The same seed gives the same rolls, and the other
+#    random numbers of the program must not be disturbed.
 #
 #    .. hint:: Which kind of random numbers are rolls of a die, and what has a
 #       sequence of its own?
@@ -407,15 +419,16 @@ torch.manual_seed(0)
 expected = torch.rand(1)
 torch.manual_seed(0)
 roll(10, seed=3)
-assert torch.rand(1) == expected, "rolling disturbs the common sequence"
+assert torch.rand(1) == expected, "rolling disturbs the shared sequence"
 
 # %%
 # What you learned
 # ----------------
 #
-# A function's name and a shape make a tensor. ``arange`` leaves the stop out,
-# and ``linspace`` takes a number of points. Set a seed once to get the same
-# numbers again, and use a generator where other draws must not interfere.
+# You make a tensor by a function's name and a shape. ``arange`` leaves the
+# stop out, and ``linspace`` takes a number of points. Set a seed once to get
+# the same numbers again, and use a generator where other draws must not
+# interfere.
 #
 # Next: :ref:`inspect_and_print` asks a tensor about itself. For dtypes see
 # :ref:`dtypes`, for seeds in training :ref:`reproducibility`.

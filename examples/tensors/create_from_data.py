@@ -6,7 +6,7 @@ torch.tensor: turn lists and numbers into tensors
 
 You have numbers in a list: how do they become a tensor, and why is it full of
 integers when you wanted floats? After this page you can make a tensor of the
-type you want, copy a tensor without a warning, and choose between
+type you want, copy it so that the copy keeps its numbers, and choose between
 `torch.tensor` and `torch.Tensor`, two names that differ by one capital letter.
 
 .. concepts: T03 T04 T15
@@ -50,7 +50,8 @@ assert str(floats) == "tensor([3., 1., 4.])"
 # --------------------------
 #
 # Integers become int64, which has 64 bits for each number. A single float in
-# the list makes all of them float32, with 32 bits. True and False become bool.
+# the list makes all of them float32, with 32 bits: half as many as a Python
+# float has, so a tensor needs less memory. True and False become bool.
 
 integers = torch.tensor([0, 1, 2])
 mixed = torch.tensor([0, 1, 2.5])
@@ -96,8 +97,10 @@ assert torch.equal(scores, torch.tensor([2.9, 0, 0]))
 assert str(scores) == "tensor([2.9000, 0.0000, 0.0000])"
 
 # %%
-# Other operations refuse integers. A mean is seldom an integer, so
-# `torch.mean` asks for floats. *Long* is an older name of int64.
+# Some operations do not drop a fraction but refuse integers from the start. A
+# mean is seldom an integer, so `torch.Tensor.mean` asks for floats. Here are
+# ``counts`` and ``floats`` from the short answer. *Long*, in the message, is
+# an older name of int64.
 
 with show_error("mean()", "floating point", "Got: Long"):
     counts.mean()
@@ -112,7 +115,8 @@ assert counts.dtype == torch.long
 # -------------------------------
 #
 # Each inner list is a row. The dtype still follows from all the numbers: these
-# integers stay integers, and one point among them would make them all floats.
+# integers stay integers, and a single decimal point would make all of them
+# floats.
 
 matrix = torch.tensor([[1, -1, 0], [-1, 1, 2]])
 
@@ -137,8 +141,10 @@ assert matrix[0].tolist() == [1, -1, 0]
 assert matrix[1].tolist() == [-1, 1, 2]
 
 # %%
-# A tensor has no gaps, so the rows must be equally long. This second row has
-# one number where two were expected. Fill it up, for example with a zero:
+# A tensor has no gaps, so the rows must be equally long. Here the first row
+# has two numbers and the second has one. The message counts dimensions from 0:
+# dim 0 goes from row to row, and dim 1 goes along a row. Fill the short row
+# up, for example with a zero:
 
 with show_error("expected sequence of length 2 at dim 1 (got 1)"):
     torch.tensor([[1, 2], [3]])
@@ -186,10 +192,11 @@ assert same.data_ptr() == original.data_ptr()
 assert copy.data_ptr() != original.data_ptr()
 
 # %%
-# `torch.tensor` also copies a tensor, but it warns: "To copy construct from a
-# tensor, it is recommended to use sourceTensor.detach().clone()". Here
-# `~torch.Tensor.detach` means that the copy does not take part in finding
-# gradients. You need it for a tensor with ``requires_grad=True``:
+# You can also give a tensor ``x`` to `torch.tensor`. You get a copy, and a
+# warning that begins "To copy construct from a tensor". Write
+# ``x.detach().clone()`` instead. `~torch.Tensor.detach` leaves the gradients
+# out, which matters for a tensor with ``requires_grad=True``: a plain
+# ``clone()`` of it would take part in finding the gradients, too.
 
 weight = torch.tensor([1.0, 2.0], requires_grad=True)
 snapshot = weight.detach().clone()
@@ -206,25 +213,24 @@ assert weight.clone().requires_grad
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     assert torch.equal(torch.tensor(weight), weight)
-assert str(caught[0].message).startswith(
-    "To copy construct from a tensor, it is recommended to use "
-    "sourceTensor.detach().clone()"
-)
+warning = str(caught[0].message)
+assert warning.startswith("To copy construct from a tensor")
+assert "detach()" in warning and "clone()" in warning
 
 # %%
 # torch.tensor or torch.Tensor
 # ----------------------------
 #
-# Use the function, `torch.tensor`. The class `torch.Tensor` is what all
-# tensors are, and calling it surprises you twice. It turns everything into
-# float32, which keeps only about seven digits. And it takes a number for a
-# size: ``torch.Tensor(3)`` makes a tensor of three numbers that nobody has
-# set, whatever was in memory.
+# Use the function, `torch.tensor`. With a capital letter, `torch.Tensor` is
+# the class of all tensors. You can call it, too, but it surprises you twice.
+# It turns everything into float32, which keeps only about seven digits. And it
+# takes a number for a size: ``torch.Tensor(3)`` makes a tensor of three
+# numbers that nobody has set, whatever was in memory.
 
 product_id = 16777217
 
 print(torch.tensor([product_id])[0])
-print(torch.Tensor([product_id])[0])  # another product
+print(torch.Tensor([product_id])[0])  # the number of another product
 
 print(torch.tensor(3).shape)
 print(torch.Tensor(3).shape)
@@ -243,7 +249,8 @@ assert isinstance(counts, torch.Tensor)
 #
 # The mathematical functions of PyTorch take tensors, and a plain Python number
 # is not one. Make it a tensor, or use Python's own ``math`` where you need no
-# tensor. An integer will do here: its root comes out as a float.
+# tensor. Unlike ``mean()``, `torch.sqrt` accepts a tensor of integers, and its
+# root comes out as a float.
 
 with show_error("sqrt()", "must be Tensor, not int"):
     torch.sqrt(4)
@@ -262,9 +269,11 @@ assert torch.sqrt(torch.tensor(4, dtype=torch.float32)) == 2
 #
 # .. exercise:: Fill up short rows
 #
-#    Sentences as lists of word numbers differ in length, but a tensor needs
-#    rows of one length. Write ``pad(rows)``, which fills the shorter rows up
-#    with zeros at their end and returns a tensor. The lists must not change.
+#    A program that reads text gives each word a number, so that a sentence
+#    becomes a list such as ``[5, 2]``. Sentences differ in length, but the
+#    rows of a tensor do not. Write ``pad(rows)``, which fills the shorter
+#    lists up with zeros at their end and returns a tensor. The lists must not
+#    change.
 #
 #    .. hint:: In Python, ``[5, 2] + [0] * 3`` is ``[5, 2, 0, 0, 0]``, a new
 #       list. How many zeros does each row lack?
@@ -292,8 +301,9 @@ assert result[2].tolist() == [4, 0, 0, 0], "each row gets the zeros it lacks"
 # %%
 # .. exercise:: Change a copy
 #
-#    Write ``replaced(x, place, value)``. It returns a tensor like ``x`` with
-#    ``value`` at the given place. The tensor ``x`` itself must not change.
+#    Write ``replaced(x, place, value)``. It returns a tensor with the numbers
+#    of ``x``, but with ``value`` at the given place, counted from 0. The
+#    tensor ``x`` itself must not change.
 #
 #    .. hint:: Which line makes a tensor with memory of its own, and must it
 #       stand before or after the change?
@@ -317,9 +327,9 @@ assert replaced(x, 0, 7.0).tolist() == [7, 2, 3], "only one place changes"
 # What you learned
 # ----------------
 #
-# `torch.tensor` copies your data and takes the dtype from it: write a point,
-# or ``dtype=torch.float32``, where you mean floats. ``clone()`` copies a
-# tensor, and an equals sign does not.
+# `torch.tensor` copies your data and takes the dtype from it: write a decimal
+# point, or ``dtype=torch.float32``, where you mean floats. ``clone()`` copies
+# a tensor, and an equals sign does not.
 #
 # Next: :ref:`create_by_shape` makes tensors without any list. :ref:`dtypes`
 # lists all types, and :ref:`numpy_bridge` takes numbers from NumPy.

@@ -6,8 +6,8 @@ Tensor dtypes: choose and convert the type of your numbers
 
 float32, int64, uint8, bool: which type should your tensor have, and what gets
 lost when you convert it? After this page you can read and set the type, the
-*dtype*, convert a tensor, say how far and how finely each type counts, and
-translate old names such as FloatTensor.
+*dtype*, convert a tensor, say where each type runs out of range or of digits,
+and translate old names such as FloatTensor.
 
 .. concepts: T08 T09 T10
 .. claims: c0-05 c0-07 c0-08 c0-09 c2-13 c2-15 c3-26 c3-27 c3-30 c3-35
@@ -49,9 +49,16 @@ assert torch.iinfo(torch.uint8).max == 255
 # ----------------
 #
 # `torch.Tensor.to` converts to any dtype. The common types also have a short
-# method each: `~torch.Tensor.float` makes float32, `~torch.Tensor.double`
-# float64, `~torch.Tensor.half` float16, `~torch.Tensor.long` int64,
-# `~torch.Tensor.int` int32, and `~torch.Tensor.bool` makes bool.
+# method each, by a name that you will meet in error messages, too:
+#
+# .. code-block:: text
+#
+#    x.float()    float32      x.long()    int64
+#    x.double()   float64      x.int()     int32
+#    x.half()     float16      x.bool()    bool
+#
+# Mind the first one: Python's own ``float`` has 64 bits, like ``double``, and
+# `torch.Tensor.float` makes 32.
 
 prices = torch.tensor([1.9, -1.9, 0.3, 0.0])
 
@@ -74,10 +81,10 @@ assert prices.bool().dtype == torch.bool
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    ``x.float()`` on a line of its own changes nothing. It returns a new
-#    tensor, and you have to keep it: ``x = x.float()``.
+#    ``x.float()`` on a line of its own changes nothing. It returns another
+#    tensor, and you have to keep that one: ``x = x.float()``.
 
-labels.float()
+labels.float()  # lost
 print(labels.dtype)  # as before
 
 labels_as_floats = labels.float()
@@ -91,10 +98,11 @@ assert labels_as_floats.data_ptr() != labels.data_ptr()
 # Integer types: how far they reach
 # ---------------------------------
 #
-# The number in a name counts the bits, and eight bits are a byte.
-# `torch.iinfo` knows the smallest and the largest integer of a type. You will
-# see int8 in models made small (*quantized* models), int16 in sound, and int32
-# where another library wants it.
+# The number in a type's name counts its bits, and eight bits are a byte. The u
+# of uint8 means *unsigned*: it has no negative numbers. `torch.iinfo` knows
+# the smallest and the largest integer of a type. Besides int64 and uint8 you
+# will see int8 in models made small (*quantized* models), int16 in sound, and
+# int32 where another library wants it.
 
 integers = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
 for dtype in integers:
@@ -112,16 +120,16 @@ for dtype in integers[1:]:
 assert (limits.min, limits.max) == (-(2**63), 2**63 - 1)
 
 # %%
-# An integer that is too large is refused when you write it down. In a
-# conversion or a computation it *wraps around*, like a clock: after 255 comes
-# 0. Nothing warns you.
+# If you write down an integer that is too large for its type, PyTorch refuses
+# it. If one comes out of a conversion or a computation, it *wraps around*,
+# like a clock: after 255 comes 0. Nothing warns you.
 
 with show_error("value cannot be converted to type uint8", "without overflow"):
     torch.tensor([300], dtype=torch.uint8)
 
 large = torch.tensor([255, 256, 300])
-print("converted:", large.to(torch.uint8))
-print("brighter: ", pixels + 100)  # 255 + 100 does not fit
+print("converted:", large.to(torch.uint8))  # 300 - 256 is 44
+print("brighter: ", pixels + 100)  # 255 + 100 - 256 is 99
 print("as meant: ", pixels.int() + 100)
 
 assert large.to(torch.uint8).tolist() == [255, 0, 300 - 256]
@@ -159,7 +167,8 @@ for dtype in (torch.bfloat16, torch.float16):
 # The gap grows with the number: at 2 it is twice as wide as at 1, and at 4
 # four times as wide. Where a line climbs above the dashed gap of 1, the type
 # begins to skip integers. At the dot the gap is 2, and adding 1 changes
-# nothing.
+# nothing: for float16 at 2048, for float32 at 16,777,216. The line of float16
+# stops where its numbers stop; the others go on beyond the picture.
 #
 # .. alt: Gap against number, both on logarithmic scales: four rising
 #    staircases. bfloat16 has the largest gaps, then float16, which ends before
@@ -195,6 +204,7 @@ for dtype in floats:
     stuck = torch.tensor(2 / torch.finfo(dtype).eps, dtype=dtype)
     assert stuck + 1 == stuck
     assert stuck - 1 != stuck
+    assert (torch.finfo(dtype).max > 1e12) == (dtype != torch.float16)
 
 # %%
 # float16 also ends early. Beyond 65504 comes infinity, printed as ``inf``:
@@ -212,8 +222,9 @@ assert torch.finfo(torch.float16).max == 65504
 # Look closer: old names, rare types and text
 # -------------------------------------------
 #
-# Older code names a type by a class, and `torch.Tensor.type` still answers so.
-# Read those names with this list, and write ``dtype=`` yourself:
+# Older code names a type by a class, such as ``FloatTensor``, and
+# `torch.Tensor.type` still returns these names. Read them with this list, and
+# write ``dtype=`` yourself:
 #
 # .. code-block:: text
 #
@@ -248,9 +259,10 @@ for name, dtype in old_names.items():
 assert not hasattr(torch, "ChartTensor")
 
 # %%
-# Char and byte are small integers, as you see: no dtype holds text. Give each
-# word a number instead. There are more types for special work, such as
-# complex64, uint16, and float8 with a single byte.
+# The 65 is not shown as the letter A: char and byte are small integers, and no
+# dtype holds text. If you try, the message takes the words for more
+# dimensions. Give each word a number instead. There are more types for special
+# work, such as complex64, uint16, and float8 with a single byte.
 
 with show_error("too many dimensions 'str'"):
     torch.tensor(["cat", "dog"])
@@ -292,8 +304,8 @@ assert result[1].tolist() == [255, 255], "0.999 and 1 both round to 255"
 # .. exercise:: Does it survive?
 #
 #    Write ``survives(numbers, dtype)``, which tells whether ``numbers`` can be
-#    converted to ``dtype`` and back without any change. `torch.equal` says
-#    whether two tensors hold the same numbers.
+#    converted to ``dtype`` and back without any change, as True or False.
+#    `torch.equal` says whether two tensors hold the same numbers.
 #
 #    .. hint:: Convert there and back: ``numbers.dtype`` is the way back.
 
@@ -319,9 +331,10 @@ assert not survives(halves, torch.int64), "integers cut off the half"
 # What you learned
 # ----------------
 #
-# float32 for what has fractions, int64 for labels, bool for yes or no, uint8
-# for pixels. Integers wrap around and cut off fractions; small floats skip
-# integers and overflow to infinity.
+# Take float32 for what has fractions, int64 for labels, bool for yes or no,
+# and uint8 for pixels. A conversion to integers cuts off the fraction, and
+# integers that get too large wrap around. Small floats skip integers and
+# overflow to infinity.
 #
 # Next: :ref:`type_promotion` tells which dtype comes out when two meet.
 # :ref:`numpy_bridge` tells what NumPy's float64 does to a tensor.

@@ -5,9 +5,9 @@ PyTorch in five minutes: your first tensors and gradients
 =========================================================
 
 What does PyTorch do that plain Python does not, and what do its first lines
-look like? After this page you can compute with many numbers at once, tell a
-single number from a row, a table and a stack of tables, and let PyTorch find
-a gradient, which is what neural networks learn from.
+look like? After this page you can compute with many numbers at once, arrange
+them in a row, a table or a stack of tables, and let PyTorch find a gradient,
+which is what neural networks learn from.
 
 .. concepts: T01 T02
 .. claims: c0-40 c3-02
@@ -26,9 +26,12 @@ from snippets.explain import show_error
 # ----------------
 #
 # PyTorch gives you *tensors*, which hold many numbers and compute with all of
-# them at once, and *gradients*, which tell how a result changes when a number
-# changes. You need one import, ``import torch``. The others above are for the
-# pictures, the errors and the last part of this page.
+# them at once, and *gradients*, which tell how fast a result changes when a
+# number changes. Install it with ``pip install torch``, or by the line that
+# `pytorch.org <https://pytorch.org/get-started/locally/>`__ shows for your
+# computer. In your program you need one import, ``import torch``. The others
+# above are for the pictures and the end of this page, and ``snippets`` is a
+# folder of this site. Read the code below once; the next sections explain it.
 
 x = torch.tensor([1.0, 2.0, 3.0])
 print(x * 10)
@@ -49,7 +52,8 @@ assert side.grad == 6
 # ----------------------
 #
 # You make a tensor from a list with `torch.tensor`. It looks like a list, but
-# it computes: ``* 2`` repeats a list, and doubles each number of a tensor.
+# it computes: ``* 2`` repeats a list, and doubles each number of a tensor. You
+# write no loop, because it runs inside PyTorch, in compiled code.
 
 prices = [1.5, 2.0, 4.5]
 tensor = torch.tensor(prices)
@@ -60,28 +64,36 @@ print(tensor + 1)
 print(tensor.mean())
 
 assert (tensor * 2).tolist() == [3, 4, 9]
+assert str(tensor * 2) == "tensor([3., 4., 9.])"
 assert prices * 2 == prices + prices
 assert (tensor + 1).tolist() == [2.5, 3, 5.5]
 assert str(tensor.mean()) == "tensor(2.6667)"
 assert str(tensor + 1) == "tensor([2.5000, 3.0000, 5.5000])"
 
 # %%
-# A point after a number, as in ``3.``, says that it is a float. A tensor shows
-# at most four digits after the point. Even the mean, a single number, is a
+# A decimal point, as in ``3.``, says that the numbers are floats. If all of
+# them are whole, the display leaves out the zeros after the point. Otherwise
+# it shows four digits after each point. Even the mean, a single number, is a
 # tensor: nearly every function takes tensors and returns one.
 #
 # From a number to a stack of tables
 # ----------------------------------
 #
-# Numbers rarely come alone: a gray image is a table, and a batch of images is
-# a stack of tables. Lists inside lists make such tensors. The number of
-# *dimensions* is the number of brackets at the start, and the *shape* holds
-# one size for each dimension, the outermost first.
+# Numbers rarely come alone: a gray image is a table of numbers, and several
+# images, a *batch*, are a stack of tables. You make such tensors from lists
+# inside lists. A tensor has as many *dimensions* as there are brackets at its
+# start, and ``dim()`` counts them. Its *shape* holds one size for each
+# dimension, the outermost first.
 
 number = torch.tensor(7)
 row = torch.tensor([1, 2, 3])
 table = torch.tensor([[1, 2, 3], [4, 5, 6]])
-stack = torch.tensor([[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]])
+stack = torch.tensor(
+    [
+        [[1, 2, 3], [4, 5, 6]],
+        [[7, 8, 9], [10, 11, 12]],
+    ]
+)
 
 print("number:", number.dim(), number.shape)
 print("row:   ", row.dim(), row.shape)
@@ -96,9 +108,12 @@ assert table.dim() == 2
 assert table.shape == (2, 3)
 assert stack.dim() == 3
 assert stack.shape == (2, 2, 3)
+assert isinstance(stack.shape, tuple)
 
 # %%
-# In the picture, the two tables of the stack stand one below the other.
+# `torch.Size` is a kind of tuple. That of a single number is empty, because
+# a single number has no dimension. The stack holds 2 tables, each with 2 rows
+# and 3 columns. In the picture, its tables stand one below the other.
 #
 # .. alt: Four tensors. The number is one cell with 7. The row has three cells.
 #    The table has two rows and three columns. The stack is two such tables,
@@ -118,12 +133,17 @@ assert stack[1].tolist() == [[7, 8, 9], [10, 11, 12]]
 # ------------------------------
 #
 # How fast does the area of a square grow when its side is 3? You can try it
-# out: make the side 0.001 longer, and divide what the area gains by 0.001. The
-# short answer found the exact value, 6, in three steps. It marked the side
-# with ``requires_grad=True``, computed the area, and called
-# `~torch.Tensor.backward`, which put the gradient into ``side.grad``.
+# out: make the side 0.001 longer, and divide what the area gains by 0.001.
+# PyTorch finds the exact value, 6, in the three steps of the short answer. You
+# mark the side with ``requires_grad=True``, and compute the area. Then
+# `~torch.Tensor.backward` goes back from the area to the side, and puts the
+# gradient into ``side.grad``.
 
 by_hand = (3.001**2 - 3**2) / 0.001
+
+side = torch.tensor(3.0, requires_grad=True)
+area = side**2
+area.backward()
 
 print("by hand:   ", by_hand)
 print("by PyTorch:", side.grad)
@@ -132,8 +152,9 @@ assert abs(by_hand - 6.001) < 1e-6
 assert side.grad == 6
 
 # %%
-# The picture shows why: a longer side adds two strips, and each is 3 long. The
-# small corner between them is the 0.001 by which the trial by hand is off.
+# The picture shows why: a longer side adds two strips, each 3 long, and 3 + 3
+# is 6. (The strips are drawn much wider than 0.001.) The small corner between
+# them is why the trial by hand is off by 0.001.
 #
 # .. alt: A square with sides of length 3. Along its right and its upper edge
 #    lies a narrow strip, each 3 long. A tiny square fills the corner.
@@ -161,9 +182,9 @@ assert abs(by_hand - side.grad - 0.001) < 1e-6
 # One call for all gradients
 # --------------------------
 #
-# A network has thousands or millions of numbers to adjust. One call of
-# ``backward`` finds the gradient for every one of them. Here are two, the
-# sides of a rectangle:
+# A neural network has thousands or millions of numbers to adjust, its
+# *parameters*. One call of ``backward`` finds the gradient for every one of
+# them. Here are two numbers, the sides of a rectangle:
 
 width = torch.tensor(4.0, requires_grad=True)
 height = torch.tensor(3.0, requires_grad=True)
@@ -181,8 +202,12 @@ assert height.grad == 4
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    Only floats can have a gradient, because integers cannot change by a
-#    little. If you see this error, write ``3.0`` instead of ``3``.
+#    Integers have no gradient, because they cannot change by a little. If you
+#    see this error, write ``3.0`` instead of ``3``.
+#
+# ``show_error`` comes from this site. It prints the error of the line below
+# it, and the program goes on. *Dtype*, in the message, is the type of the
+# numbers in a tensor.
 
 with show_error("Only Tensors of floating point", "can require gradients"):
     torch.tensor(3, requires_grad=True)
@@ -197,8 +222,10 @@ assert torch.tensor(3.0, requires_grad=True).is_floating_point()
 # A tensor lies on a *device*, and its computations run there. Every computer
 # has the device ``"cpu"``, the processor, and PyTorch uses it unless you say
 # otherwise. A graphics card (GPU) computes large tensors faster. If you have
-# one from NVIDIA, it is called ``"cuda"``. The rest of the code stays as it
-# is; only the printed tensor then ends with ``device='cuda:0'``.
+# one from NVIDIA, it is called ``"cuda"``, and the first line below chooses
+# it. The rest of the code stays as it is. Only the printed tensor then ends
+# with ``device='cuda:0'``, where 0 is the number of the first GPU. For other
+# devices see :ref:`devices`.
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -214,13 +241,14 @@ assert torch.tensor([1.0]).device.type == "cpu"
 assert ("device='cuda:0'" in str(tenfold)) == (device == "cuda")
 
 # %%
-# Look closer: the names nn and F
-# -------------------------------
+# Look closer: the names nn and F, and your version
+# -------------------------------------------------
 #
 # Most programs also import `torch.nn` as ``nn``, which has the layers that
 # networks are built from, and `torch.nn.functional` as ``F``, which has plain
 # functions. Some things exist in both. *ReLU*, for example, turns negative
-# numbers into 0. From ``nn`` you make a layer first and then call it:
+# numbers into 0. From ``nn`` you make a layer first and then call it. The
+# function in ``F`` you call at once:
 
 x = torch.tensor([-1.0, 2.0])
 relu = nn.ReLU()
@@ -232,8 +260,9 @@ assert relu(x).tolist() == [0, 2]
 assert F.relu(x).tolist() == [0, 2]
 
 # %%
-# These pages are written for PyTorch 2.6 and later. See which version you
-# have; what stands after a plus tells for which hardware it was built:
+# These pages are written for PyTorch 2.6 and later. This line tells which
+# version you have. If there is a plus sign in it, the letters after it name
+# the hardware that PyTorch was built for, such as ``cpu`` or a CUDA version:
 
 print(torch.__version__)
 

@@ -23,8 +23,9 @@ from snippets.explain import show_error
 # ----------------
 #
 # Square brackets take one index for each dimension, the row first, then the
-# column. They count from 0, or backward from -1. A colon alone means all. In
-# this table each number tells its own place: 12 is in row 1, column 2.
+# column. They count from 0, or backward from -1. A colon alone means all, and
+# so does what you leave out at the end. In this table each number tells its
+# own place: 12 is in row 1, column 2.
 
 table = torch.tensor([[0, 1, 2, 3], [10, 11, 12, 13], [20, 21, 22, 23]])
 
@@ -35,6 +36,7 @@ print(table[-2:])  # the last two rows
 print(table[1:, 0:2])  # a block: rows 1 and 2, columns 0 and 1
 
 assert table[1].tolist() == [10, 11, 12, 13]
+assert torch.equal(table[1], table[1, :])
 assert table[:, 2].tolist() == [2, 12, 22]
 assert table[1, 2].shape == ()
 assert table[1, 2].item() == 12
@@ -46,19 +48,20 @@ assert table[1:, 0:2].tolist() == [[10, 11], [20, 21]]
 # ----------------------------------------------
 #
 # A slice ``start:stop:step`` ends before its ``stop``, as in a Python list,
-# and you may leave out each of the three. The shape tells them apart: ``1``
-# takes a row out of the table, ``1:2`` makes a table with one row.
+# and you may leave out each of the three. With an index, ``table[1]`` takes a
+# row out of the table. With a slice, ``table[1:2]`` is still a table, of a
+# single row. You see the difference in the shape.
 
 print(table[1].shape)  # (3, 4) -> (4,)
 print(table[1:2].shape)  # (3, 4) -> (1, 4)
-print(table[1:, ::2].shape)  # (3, 4) -> (2, 2)
+print(table[1:, ::2].shape)  # every second column: (3, 4) -> (2, 2)
 
 assert table[1].shape == (4,)
 assert table[1:2].shape == (1, 4)
 assert table[1:, ::2].tolist() == [[10, 12], [20, 22]]
 
 # %%
-# Orange is what each of three slices picks:
+# Orange is what the brackets above each table pick:
 #
 # .. alt: The same table of three rows and four columns three times. Orange in
 #    the first is row 1, in the second column 2, and in the third rows 1 and 2
@@ -81,8 +84,8 @@ assert picked[2].tolist() == [[0, 0, 0, 0], [1, 0, 1, 0], [1, 0, 1, 0]]
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    ``table[:][1]`` is no column. The first brackets take the whole table, and
-#    the second take its row 1. Put both indices into one pair of brackets.
+#    ``table[:][1]`` is not column 1. The first brackets take the whole table,
+#    and the second take its row 1. Put both into one pair of brackets.
 
 print(table[:][1])  # a row
 print(table[:, 1])  # the column
@@ -112,15 +115,17 @@ assert table[5:].shape == (0, 4)
 #
 # Three dots stand for as many colons as fit. So ``images[..., 0]`` takes
 # column 0 of each image, whatever stands before: one image, a batch, or a
-# batch with colors. ``None`` adds a dimension of size 1.
+# batch with colors. ``None`` adds a dimension of size 1, where a function
+# wants a table and you have a single row, or a batch and you have a single
+# image.
 
 images = torch.zeros(2, 3, 4, 5)  # batch, colors, height, width
 row = table[0]
 
 print(images[:, 0].shape)  # color 0 of each image: (2, 4, 5)
 print(images[..., 0].shape)  # column 0 of each image: (2, 3, 4)
-print(row[None].shape)  # (4,) -> (1, 4)
-print(row[:, None].shape)  # (4,) -> (4, 1)
+print(row[None].shape)  # a table of one row: (4,) -> (1, 4)
+print(row[:, None].shape)  # a table of one column: (4,) -> (4, 1)
 
 assert images[:, 0].shape == (2, 4, 5)
 assert images[..., 0].shape == (2, 3, 4)
@@ -134,9 +139,10 @@ assert row[:, None].tolist() == [[0], [1], [2], [3]]
 # A slice is a view of the same memory
 # ------------------------------------
 #
-# Slices and indices copy nothing. They look at a part of the same numbers,
-# so a change of the part changes the whole. Python lists do not do this. Take
-# a `~torch.Tensor.clone` where the original has to stay.
+# Slices and indices copy nothing. They give a *view*, which reads a part of
+# the same numbers, so a change of the part changes the whole. A slice of a
+# Python list is a copy; here you have to ask for one, with
+# `~torch.Tensor.clone`, where the original has to stay as it is.
 
 prices = torch.tensor([5, 6, 7, 8])
 view = prices[1:3]
@@ -152,6 +158,9 @@ assert view.tolist() == [60, 7]
 assert copy.tolist() == [6, 7]
 
 # %%
+# The same color means the same place in memory, and each strip marked "memory"
+# belongs to the tensors above it:
+#
 # .. alt: Above one strip of memory with 5, 60, 7, 8 stand prices and view,
 #    which reads the 60 and the 7 in the middle. Above a strip of its own
 #    stands copy with 6 and 7.
@@ -167,23 +176,24 @@ assert copy.data_ptr() != view.data_ptr()
 # Write into a part
 # -----------------
 #
-# A slice on the left of ``=`` overwrites that part. The right side is one
-# number for all places, or a tensor of the same shape.
+# Brackets on the left of ``=`` overwrite that part. The right side is one
+# number for all places, or a tensor of the same shape as the part.
 
 board = torch.zeros(3, 4)
-board[0] = 1
-board[1:, ::2] = 5
-board[:, 3] = torch.tensor([7.0, 8.0, 9.0])
+board[0] = 1  # row 0
+board[1:, ::2] = 5  # rows 1 and 2, every second column
+board[:, 3] = torch.tensor([7.0, 8.0, 9.0])  # column 3
 print(board)
 
 assert board.tolist() == [[1, 1, 1, 7], [5, 0, 5, 8], [5, 0, 5, 9]]
 
 # %%
-# What differs from NumPy
-# -----------------------
+# Backward: ``flip`` instead of ``[::-1]``
+# ----------------------------------------
 #
-# Most of this works as in NumPy. One thing does not: a step cannot be
-# negative. Where an array takes ``[::-1]``, a tensor needs `torch.flip`.
+# The brackets above mean the same in NumPy. One thing differs: a step cannot
+# be negative. Where a list or a NumPy array takes ``[::-1]``, a tensor needs
+# `torch.flip`, which is told the dimension to turn around and returns a copy.
 
 with show_error("step must be greater than zero"):
     row[::-1]
@@ -191,6 +201,7 @@ with show_error("step must be greater than zero"):
 print(row.flip(0))  # dimension 0 backward
 
 assert row.flip(0).tolist() == [3, 2, 1, 0]
+assert row.flip(0).untyped_storage().data_ptr() != row.data_ptr()
 assert row.numpy()[::-1].tolist() == [3, 2, 1, 0]
 assert table.numpy()[1:, ::2].tolist() == table[1:, ::2].tolist()
 
@@ -246,7 +257,9 @@ assert torch.equal(crop(image, 0), image), "a border of 0 cuts off nothing"
 #
 #    Models learn to look at the whole picture when a part is hidden at random.
 #    Write ``erase(image, top, left, size)``, which returns a copy with a
-#    square of zeros. The image that was given stays as it was.
+#    square of zeros in every color: ``size`` rows from row ``top`` on, and
+#    ``size`` columns from column ``left`` on. The last two dimensions are
+#    height and width. The image that was given stays as it was.
 #
 #    .. hint:: A slice is a view. What do you have to do before you write?
 
@@ -274,8 +287,9 @@ assert erased.sum() == 48, "the square is hidden in each of the three colors"
 # What you learned
 # ----------------
 #
-# An index removes its dimension, a slice keeps it, and both are views: writing
-# to them writes to the tensor. Dots stand for all other dimensions.
+# An index removes its dimension, a slice keeps it, and both give a view: if
+# you write to it, you write to the tensor. Three dots stand for all the
+# dimensions that you do not name, and ``None`` adds one.
 #
 # Next: :ref:`masks_and_index_arrays` selects by a condition or by a list of
 # places. :ref:`squeeze_cat_stack` adds and removes dimensions of size 1.

@@ -26,11 +26,14 @@ from snippets.explain import show_error
 # ----------------
 #
 # Ask for the shape first, because many errors come from a shape that nobody
-# expected. Then ask for the dtype and the device. A tensor often holds a
-# single number, such as the *loss*, which training makes small. ``item()``
-# takes that number out.
+# expected. Then ask for the dtype and the device. This tensor holds a batch of
+# 8 color images. Each has 3 *channels*, for red, green and blue, and each
+# channel has 32 rows and 32 columns.
+#
+# Often a tensor holds a single number, such as the *loss*, which tells how
+# wrong a neural network still is. ``item()`` takes that number out.
 
-images = torch.zeros(8, 3, 32, 32)  # 8 color images of 32 × 32 pixels
+images = torch.zeros(8, 3, 32, 32)
 
 print(images.shape)
 print(images.dtype)
@@ -91,9 +94,10 @@ assert x[0, 0].tolist() == [0, 1, 2, 3]
 # ------------------------
 #
 # `torch.Tensor.shape` is a kind of tuple: you can take one size from it, or
-# unpack it. `torch.Tensor.size` is a method that gives the same, and
-# ``size(0)`` one of the sizes. `torch.Tensor.numel` counts the elements: it
-# multiplies all sizes, the channels and the batch included.
+# unpack it. The method `torch.Tensor.size` gives the same tuple, and
+# ``size(0)`` gives its first size. `torch.Tensor.numel` counts the elements:
+# it multiplies all sizes, so for images it counts every channel of every image
+# in the batch, not only the pixels of one.
 
 blocks, rows, columns = x.shape
 
@@ -136,8 +140,9 @@ assert callable(x.size)
 # Brackets without more numbers
 # -----------------------------
 #
-# A dimension of size 1 is called a *singleton*. It adds brackets and no
-# elements: this tensor holds three numbers, each in brackets of its own.
+# A dimension of size 1 is called a *singleton*. A batch of one image has one,
+# for example. It adds brackets and no elements: this tensor holds three
+# numbers, each in brackets of its own.
 
 singletons = torch.zeros(1, 3, 1)
 
@@ -153,20 +158,25 @@ assert singletons.numel() == 3
 # ``tensor([5.])`` is a row of one number, and ``tensor(5.)`` is a number
 # without any dimension. They look alike, but their shapes differ:
 
-print(torch.tensor([5.0]), torch.tensor([5.0]).shape)
-print(torch.tensor(5.0), torch.tensor(5.0).shape)
+row = torch.tensor([5.0])
+number = torch.tensor(5.0)
 
-assert torch.tensor([5.0]).shape == (1,)
-assert torch.tensor(5.0).shape == ()
-assert str(torch.tensor([5.0])) == "tensor([5.])"
-assert str(torch.tensor(5.0)) == "tensor(5.)"
+print(row, row.shape)
+print(number, number.shape)
+
+assert row.shape == (1,)
+assert number.shape == ()
+assert str(row) == "tensor([5.])"
+assert str(number) == "tensor(5.)"
 
 # %%
 # The display rounds
 # ------------------
 #
-# A printed tensor shows at most four digits after the point. It holds more of
-# them, so never copy a printed number into a test. These two look equal:
+# A printed tensor shows at most four digits after the decimal point. It holds
+# more of them, so do not compare it with a number copied from the screen. Here
+# two numbers look equal, and ``==``, which compares each of them with 1, says
+# that only the second one is:
 
 nearly = torch.tensor([0.99999, 1.0])
 
@@ -181,10 +191,12 @@ assert (nearly == 1).tolist() == [False, True]
 # -----------------------
 #
 # `torch.Tensor.item` gives the exact value as a Python number. It needs a
-# tensor of one element, whatever its shape; for more there is
-# `torch.Tensor.tolist`. Both fetch the numbers from any device, so you need no
-# ``cpu()`` before them. The last digits are no mistake: float32 cannot hold
-# 1/3 exactly, and this is the nearest number that it can hold.
+# tensor of one element, whatever its shape. For more elements there is
+# `torch.Tensor.tolist`, which makes lists of Python numbers. Both also fetch
+# the numbers from a GPU, so you need not call ``cpu()`` before them.
+#
+# The digits after 0.3333333 are no mistake: float32 cannot hold 1/3 exactly,
+# and this is the nearest number that it can hold.
 
 third = torch.tensor([1 / 3])
 
@@ -221,12 +233,14 @@ print(f"{third.item():.2f}")
 assert f"{third.item():.2f}" == "0.33"
 
 # %%
-# Print more or fewer digits
-# --------------------------
+# Print more digits, or all numbers
+# ---------------------------------
 #
 # Where numbers differ much in size, all of them switch to scientific notation:
-# ``e-04`` means "divided by 10,000". `torch.set_printoptions` changes how all
-# tensors print, until you reset it with ``profile="default"``.
+# ``e-04`` means "divided by 10,000", and ``e+03`` "times 1,000". Here
+# ``sci_mode=False`` forbids it, and ``precision=5`` asks for five digits.
+# `torch.set_printoptions` changes how all tensors print, until you reset it
+# with ``profile="default"``.
 
 mixed = torch.tensor([0.00012, 1000.0])
 print(mixed)
@@ -243,8 +257,9 @@ assert str(mixed) == "tensor([1.2000e-04, 1.0000e+03])"
 
 # %%
 # Above 1000 elements the display shows the first three and the last three of
-# each dimension. The numbers behind the dots are there, and
-# ``profile="full"`` prints them all.
+# each dimension. The tensor still holds the numbers between them, and
+# ``profile="full"`` prints them all. That would fill the screen, so here we
+# only count the lines:
 
 many = torch.arange(2000)
 print(many)
@@ -265,12 +280,14 @@ assert "..." in str(torch.arange(1001))
 # Look closer: what stands after the numbers
 # ------------------------------------------
 #
-# After the numbers, the display names what is unusual: a dtype that does not
-# show in the numbers themselves, a device other than the CPU, as in
-# ``device='cuda:0'``, and ``requires_grad=True``. ``pprint``, which lays out
-# nested lists and dicts, changes nothing. In a notebook, the last line of a
-# cell displays its value, and an assignment displays nothing: to see
-# ``weight``, write a line with ``weight`` alone.
+# After the numbers, the display names what is unusual: a dtype that the
+# numbers do not show, a device other than the CPU, as in ``device='cuda:0'``,
+# and ``requires_grad=True``. Here float64 is a float with 64 bits. Python's
+# ``pprint``, which lays out nested lists and dicts, prints a tensor as
+# ``print`` does.
+#
+# In a notebook, the last line of a cell displays its value, and an assignment
+# displays nothing: to see ``weight``, write a line with ``weight`` alone.
 
 weight = torch.tensor([5.0], requires_grad=True)
 
@@ -281,6 +298,7 @@ pprint.pprint(weight)
 assert str(weight) == repr(weight) == "tensor([5.], requires_grad=True)"
 double = torch.tensor([5.0], dtype=torch.float64)
 assert str(double) == "tensor([5.], dtype=torch.float64)"
+assert torch.float64.itemsize == 8
 assert pprint.pformat(weight) == str(weight)
 assert "device='meta'" in str(torch.zeros(2, device="meta"))
 assert "device" not in str(torch.zeros(2))
@@ -293,9 +311,9 @@ if torch.cuda.is_available():
 #
 # .. exercise:: One line about a tensor
 #
-#    To find an error you want to see shape, dtype and device, not thousands of
-#    numbers. Write ``describe(x)``, which returns a text such as
-#    ``"(2, 3) torch.float32 on cpu"``.
+#    While you look for an error, you want to see the shape, dtype and device
+#    of a tensor, not thousands of numbers. Write ``describe(x)``, which
+#    returns them as a text such as ``"(2, 3) torch.float32 on cpu"``.
 #
 #    .. hint:: ``tuple(x.shape)`` prints without the words "torch.Size". Put
 #       the three answers into an f-string.
@@ -318,9 +336,9 @@ assert describe(torch.arange(4)) == "(4,) torch.int64 on cpu", (
 # %%
 # .. exercise:: The mean of some losses
 #
-#    You collected losses in a list: tensors of one element each, some of them
-#    in brackets. Write ``mean_loss(losses)``, which returns their mean as a
-#    Python float.
+#    You collected losses in a list. Each is a tensor of one element, but the
+#    shapes differ: ``tensor(0.5)``, ``tensor([1.25])`` and so on. Write
+#    ``mean_loss(losses)``, which returns their mean as a Python float.
 #
 #    .. hint:: Take the number out of each tensor before you add.
 

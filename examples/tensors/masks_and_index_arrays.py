@@ -13,6 +13,8 @@ indices, and avoid the selections that silently return the wrong numbers.
 .. claims: c0-04 c2-14 c2-17 c3-31
 """
 
+import warnings
+
 import torch
 
 from snippets.drawing import draw_memory, draw_tensors, show_pictures
@@ -34,8 +36,8 @@ print(torch.where(mask, scores, 0))  # keep the shape, with 0 elsewhere
 print(scores[torch.tensor([4, 0, 0])])  # positions 4, 0 and 0
 
 probs = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
-labels = torch.tensor([0, 2])
-print(probs[torch.arange(2), labels])  # in each row, at its label
+labels = torch.tensor([0, 2])  # column 0 of the first row, 2 of the second
+print(probs[torch.arange(2), labels])  # one number from each row
 
 assert mask.dtype == torch.bool
 assert mask.tolist() == [True, False, True, False, True]
@@ -91,8 +93,8 @@ assert where.shape == table.shape
 # Write through a mask
 # --------------------
 #
-# `torch.Tensor.masked_fill` overwrites the selected numbers in a new tensor,
-# and the old one stays as it was.
+# `torch.Tensor.masked_fill` returns a new tensor with another number where the
+# mask is True. The old tensor stays as it was.
 
 balance = torch.tensor([3.0, -1.0, 2.0, -5.0])
 
@@ -103,7 +105,8 @@ assert balance.masked_fill(balance < 0, 0).tolist() == [3, 0, 2, 0]
 assert balance.tolist() == [3, -1, 2, -5]
 
 # %%
-# A mask in brackets on the left of ``=`` overwrites them in place:
+# With the mask in brackets on the left of ``=``, you overwrite the numbers of
+# the tensor itself:
 
 balance[balance < 0] = 0
 print(balance)
@@ -115,8 +118,9 @@ assert balance.tolist() == [3, 0, 2, 0]
 # -------------------------------------------
 #
 # ``&`` means *and*, ``|`` *or*, ``~`` *not*, element by element. Python's own
-# ``and`` needs a single True or False. Put each comparison in parentheses:
-# without them, Python reads ``0.3 & scores`` first.
+# ``and`` does not work here: it wants a single True or False on each side. Put
+# each comparison in parentheses: without them, Python reads ``0.3 & scores``
+# first.
 
 doubtful = (scores > 0.3) & (scores < 0.7)
 print(scores[doubtful])
@@ -134,14 +138,17 @@ assert torch.equal(either, ~doubtful)
 
 # %%
 # The second message (it says ``bitwise_and_cuda`` on a GPU) means that ``&``
-# takes no floats. Compare first, so that both sides are bool. Here the scores
-# come from a model (is it a cat?), and the true answers are floats.
+# takes no floats. Compare first, so that both sides are bool.
+#
+# Suppose that the scores tell how sure a model is that there is a cat in each
+# of five photos, and that the true answers are stored as floats: 1.0 for a
+# cat, 0.0 for none. How often is the model right?
 #
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    ``(predicted & truth).sum()`` counts only the cats that were found. The
-#    photos rightly called "no cat" are correct too: count with ``==``.
+#    ``(predicted & truth).sum()`` counts only the cats that were found. To
+#    call a photo without a cat "no cat" is right, too: count with ``==``.
 
 answers = torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])
 predicted = scores > 0.5
@@ -160,12 +167,13 @@ assert (predicted & truth).tolist() == [True, False, False, False, True]
 #
 # A tensor of integers selects in any order, even the same element twice. On a
 # table it selects rows. Use int64, the type of the indices that PyTorch makes
-# itself. int32 works as well; int16 and floats do not.
+# itself, called *long* in the message. int32 (*int*) works as well; int16 and
+# floats do not.
 
 order = torch.tensor([2, 0, 2])
 
 print(scores[order])
-print(table[order])  # (3, 4) -> rows 2, 0 and 2
+print(table[order])  # rows 2, 0 and 2
 with show_error("must be long, int, byte or bool"):
     scores[order.short()]  # int16
 with show_error("must be long, int, byte or bool"):
@@ -190,9 +198,9 @@ zeros_and_ones = torch.tensor([1, 0, 0, 0, 1])
 print(scores[zeros_and_ones])  # elements 1, 0, 0, 0, 1
 print(scores[zeros_and_ones.bool()])  # the first and the last
 
+assert torch.equal(scores[zeros_and_ones.bool()], torch.tensor([0.9, 0.8]))
 wrong = torch.tensor([0.2, 0.9, 0.9, 0.9, 0.2])
 assert torch.equal(scores[zeros_and_ones], wrong)
-assert torch.equal(scores[zeros_and_ones.bool()], torch.tensor([0.9, 0.8]))
 
 # %%
 # One number from each row
@@ -212,18 +220,20 @@ rows = torch.arange(len(labels))  # 0, 1, 2, 3
 print(probs[:, labels].shape)  # not what was meant
 print(probs[rows, labels])  # (4,)
 
-true_class = torch.tensor([0.7, 0.6, 0.5, 0.2])
 assert probs[:, labels].shape == (4, 4)
+true_class = torch.tensor([0.7, 0.6, 0.5, 0.2])
 assert torch.equal(probs[rows, labels], true_class)
 
 # %%
-# `torch.gather` does the same along dimension 1. It needs the labels as a
-# column and returns a column. `torch.nn.functional.one_hot` puts a 1 at each
-# label. As a mask, it selects the same four numbers.
+# In other people's code you will meet two more ways. `torch.gather` needs no
+# row numbers, but it wants the labels as a column and returns a column. Its
+# argument 1 means dimension 1: each label names a column.
+# `torch.nn.functional.one_hot` makes a table with a 1 at each label. Used as a
+# mask, the table selects the same four numbers.
 
 column = labels[:, None]  # (4,) -> (4, 1)
 gathered = probs.gather(1, column)  # (4, 3), (4, 1) -> (4, 1)
-one_hot = torch.nn.functional.one_hot(labels, 3)  # (4,) -> (4, 3)
+one_hot = torch.nn.functional.one_hot(labels, 3)  # three classes: (4, 3)
 
 print(gathered)
 print(one_hot)
@@ -234,6 +244,8 @@ assert one_hot.tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]]
 assert torch.equal(probs[one_hot.bool()], true_class)
 
 # %%
+# Each label tells which column to take from its row:
+#
 # .. alt: A table of four rows and three columns, one cell orange in each row,
 #    in columns 0, 2, 1 and 1; the labels 0, 2, 1, 1 as a green column; and the
 #    four orange numbers as a column.
@@ -254,16 +266,17 @@ assert gathered.shape == (4, 1)
 # Masks and index tensors copy
 # ----------------------------
 #
-# A slice is a view. What a mask or an index tensor selects is a copy, even of
-# the same elements. So ``x[mask] = 0`` changes ``x``, but ``x[mask][0] = 0``
-# changes a copy that nobody keeps.
+# A slice is a view. What a mask or an index tensor selects is a copy, even
+# where a slice would select the same elements: compare ``view`` and ``copy``.
+# So ``x[mask] = 0`` changes ``x``, but ``x[mask][0] = 100`` changes a copy
+# that nobody keeps.
 
 x = torch.tensor([5, 6, 7, 8])
 view = x[1:3]
 copy = x[torch.tensor([1, 2])]
 
 x[x > 7][0] = 100  # lost
-x[x > 5] = 0
+x[x > 5] = 0  # this one changes x
 print("x:   ", x)
 print("view:", view)
 print("copy:", copy)
@@ -273,6 +286,9 @@ assert view.tolist() == [0, 0]
 assert copy.tolist() == [6, 7]
 
 # %%
+# The view reads the zeros in the memory of ``x``, and the copy has kept its 6
+# and 7:
+#
 # .. alt: Above one strip of memory with 5, 0, 0, 0 stand x and view, which
 #    reads two of the zeros. Above a strip of its own stands copy with 6 and 7.
 # .. fold: picture
@@ -287,10 +303,11 @@ assert copy.data_ptr() != view.data_ptr()
 # Look closer: the same index twice
 # ---------------------------------
 #
-# Where an index occurs three times, ``+=`` still adds once: it reads all
-# elements, adds, and writes them back. To count, use `torch.bincount`.
+# Where an index occurs three times, ``+=`` still adds once: it reads the
+# selected elements, adds 1 to each copy, and writes them back, three times the
+# same number. To count, use `torch.bincount`.
 
-votes = torch.tensor([0, 2, 2, 2])
+votes = torch.tensor([0, 2, 2, 2])  # one vote for 0, three votes for 2
 counts = torch.zeros(3)
 counts[votes] += 1
 
@@ -299,6 +316,28 @@ print("with bincount:", torch.bincount(votes))
 
 assert counts.tolist() == [1, 0, 1]
 assert torch.bincount(votes).tolist() == [1, 0, 3]
+
+# %%
+# Look closer: masks of uint8 in old code
+# ---------------------------------------
+#
+# Why does the error for int16 allow *byte*, which is uint8? Before PyTorch had
+# bool, a mask was a tensor of uint8, and it is still read as one, with a
+# warning that asks for bool. So keep indices out of uint8: they would select
+# like a mask.
+
+old_mask = torch.tensor([1, 0, 0, 0, 1], dtype=torch.uint8)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    print("as uint8:", scores[old_mask])
+print("as int64:", scores[old_mask.long()])
+
+assert torch.equal(scores[old_mask.long()], wrong)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    assert torch.equal(scores[old_mask], torch.tensor([0.9, 0.8]))
+assert "use a dtype torch.bool" in str(caught[0].message)
 
 # %%
 # Try it
@@ -357,9 +396,11 @@ assert filled.tolist() == [[1, 4, 3], [4, 8, 4]], "only the gaps change"
 # %%
 # .. exercise:: Soft targets
 #
-#    *Label smoothing* gives the true class ``peak`` and each other class
-#    ``rest``. Write ``soft_targets(labels, classes, peak, rest)``, which
-#    returns the table of these targets, one row for each label.
+#    *Label smoothing* asks a model to be a little less sure of itself. Its
+#    targets are ``peak`` (0.9, say) for the true class and ``rest`` for each
+#    other class. Write ``soft_targets(labels, classes, peak, rest)``, which
+#    returns the table of these targets: one row for each label, and one column
+#    for each of the ``classes``.
 #
 #    .. hint:: Begin with `torch.full`. Then write to one element of each row.
 

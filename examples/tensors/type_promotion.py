@@ -23,9 +23,11 @@ from snippets.explain import show_error
 # The short answer
 # ----------------
 #
-# The types form a ladder: bool, integers, floats, complex numbers. The higher
-# kind wins, and of two floats or two integers the larger. A plain Python
-# number changes the dtype only if it is of a higher kind than the tensor.
+# There are four kinds of types, and they form a ladder: bool, integers,
+# floats, complex numbers. Where two tensors meet, the higher kind wins, and
+# within a kind the larger type. A plain Python number counts by its kind
+# alone: it changes the dtype only if its kind is higher, and a Python float
+# makes float32 of integers.
 
 whole = torch.tensor([1, 2])  # int64
 single = torch.tensor([0.5, 0.5])  # float32
@@ -48,9 +50,11 @@ assert (whole + torch.tensor([True, False])).tolist() == [2, 2]
 assert (single * 2j).dtype == torch.complex64
 
 # %%
-# The color tells the kind of the result. Note two cells: the large int64 and
-# the small float16 give float16, and the two types of 16 bits, of which
-# neither can hold all numbers of the other, give float32.
+# Row and column name the two types that meet, the cell names the type of the
+# result, and its color tells the kind. Two results may surprise you. The large
+# int64 gives way to the small float16, because floats are the higher kind. And
+# float16 with bfloat16 gives float32, because neither of them can hold all
+# numbers of the other. (In the same way, uint8 with int8 gives int16.)
 #
 # .. alt: A table of seven by seven dtypes: bool, uint8, int64, float16,
 #    bfloat16, float32 and float64. Each cell names the dtype of the result;
@@ -80,6 +84,7 @@ show_pictures()
 
 assert torch.promote_types(torch.int64, torch.float16) == torch.float16
 assert torch.promote_types(torch.float16, torch.bfloat16) == torch.float32
+assert torch.promote_types(torch.uint8, torch.int8) == torch.int16
 for row, first in enumerate(dtypes):
     for column, second in enumerate(dtypes):
         found = (
@@ -93,8 +98,8 @@ for row, first in enumerate(dtypes):
 # Division is the exception
 # -------------------------
 #
-# ``/`` gives floats even for two integers. ``//`` keeps them integers and
-# rounds down.
+# ``/`` gives floats even for two integers, as in Python. ``//`` keeps them
+# integers and rounds down, so that -3.5 becomes -4.
 
 seven = torch.tensor([7, -7])
 
@@ -113,9 +118,11 @@ assert (seven / torch.tensor([7, 7])).tolist() == [1, -1]
 # A tensor without dimensions acts like a Python number
 # -----------------------------------------------------
 #
-# That is why a loss or a mean of float64 does not turn a whole float32 batch
-# into float64. A tensor of one *dimension* has its full say, even if it holds
-# a single number. `torch.result_type` tells the dtype without computing.
+# A tensor of shape ``()``, such as the mean of a batch, also counts by its
+# kind alone. So a single number of float64 does not turn a whole batch of
+# float32 into float64. A tensor of shape ``(1,)`` holds a single number, too,
+# but it has a dimension, and its dtype counts in full. `torch.result_type`
+# tells which dtype would come out, without computing.
 
 number = torch.tensor(2.0, dtype=torch.float64)  # shape ()
 row = torch.tensor([2.0], dtype=torch.float64)  # shape (1,)
@@ -134,14 +141,17 @@ assert (whole * number).dtype == torch.float64
 assert torch.result_type(whole, number) == torch.float64
 
 # %%
-# The last line is the rule again: a float is of a higher kind than the
-# integers, so it changes the dtype, and it brings its own float64 along.
+# In the last line the number is of a higher kind than the integers, so it
+# changes the dtype. A Python float would make float32 of them, as above; a
+# tensor brings its own dtype along, here float64.
 #
 # In place, the dtype stays
 # -------------------------
 #
-# ``x += y`` writes into the memory of ``x``, whose dtype is fixed. A result of
-# a higher kind is refused. Write ``x = x / 2``, which makes a new tensor.
+# ``x += y`` and ``x /= y`` work *in place*: they write the result into the
+# memory of ``x``, whose dtype is fixed. A result of a higher kind is refused.
+# Write ``x = x / 2``, which makes a new tensor. In the message, Float is
+# float32 and Long is int64.
 
 counts = torch.tensor([2, 4])
 
@@ -156,7 +166,7 @@ assert counts.tolist() == [1, 2]
 # %%
 # `torch.can_cast` tells which results may be written where. Floats may not
 # become integers. Everything within one kind is allowed, however small the
-# target: the result below becomes infinite.
+# target: below, 100001 is more than float16 can hold and becomes infinity.
 
 small = torch.tensor([1.0, 2.0], dtype=torch.float16)
 large = torch.tensor([100000.0, 1.0])  # float32
@@ -176,8 +186,9 @@ assert small.tolist() == [float("inf"), 3]
 # .. admonition:: Common mistake
 #    :class: mistake
 #
-#    Storing a float in a tensor of integers raises no error: its fraction is
-#    cut off. Begin with ``torch.zeros(3)``, which holds floats.
+#    ``+=`` refuses a float, but ``=`` does not: put into a tensor of integers,
+#    it loses its fraction, and no error tells you. Begin with
+#    ``torch.zeros(3)``, which holds floats.
 
 scores = torch.tensor([0, 0, 0])
 scores[0] = 0.9
@@ -197,35 +208,39 @@ assert torch.equal(scores_as_floats, torch.tensor([0.9, 0, 0]))
 #
 # Promotion looks at the types and never at the numbers. Three results below
 # are wrong, and nothing warns you: a difference of pixels below 0, a sum of
-# bools above 1, and integers that do not fit into the float that wins.
+# votes above 1, and integers that do not fit into the float that wins.
 
 photo = torch.tensor([100, 200], dtype=torch.uint8)
 later = torch.tensor([110, 190], dtype=torch.uint8)
-votes = torch.tensor([True, True, False])
+ann = torch.tensor([True, True, False])  # her votes on three questions
+bob = torch.tensor([True, False, False])
 places = torch.tensor([2049, 70000])
 half = torch.tensor([0.5, 0.5], dtype=torch.float16)
 
 print(photo - later)  # 100 - 110 wraps around to 246
-print(votes + votes, "but the sum counts:", votes.sum())
+print(ann + bob)  # bool + bool -> bool, meant were 2, 1, 0
 print(places + half)  # int64 + float16 -> float16
 
 assert (photo - later).tolist() == [246, 10]
 assert (photo - later).dtype == torch.uint8
-assert (votes + votes).tolist() == [True, True, False]
-assert votes.sum() == 2
-assert votes.sum().dtype == torch.int64
+assert (ann + bob).tolist() == [True, True, False]
+assert (ann + bob).dtype == torch.bool
 assert (places + half).dtype == torch.float16
 assert (places + half).tolist() == [2048, float("inf")]
 
 # %%
-# Convert first, and all three come out as meant:
+# Convert first, and all three come out as meant. The ``sum()`` of a single
+# tensor of bools does not need it, because it counts in int64:
 
 print(photo.int() - later.int())
-print(votes.int() + votes.int())
+print(ann.int() + bob.int())
 print(places + half.double())
+print("Ann said yes:", ann.sum())
 
 assert (photo.int() - later.int()).tolist() == [-10, 10]
-assert (votes.int() + votes.int()).tolist() == [2, 2, 0]
+assert (ann.int() + bob.int()).tolist() == [2, 1, 0]
+assert ann.sum() == 2
+assert ann.sum().dtype == torch.int64
 assert (places + half.double()).tolist() == [2049.5, 70000.5]
 
 # %%
@@ -233,9 +248,11 @@ assert (places + half.double()).tolist() == [2049.5, 70000.5]
 # ----------------------------------
 #
 # Some functions refuse rather than choose a type for you. The mean of integers
-# is seldom an integer, so you say which float it should be. And the product of
-# two matrices, ``@``, wants one dtype on both sides: the error that you meet
-# when float64 data from NumPy comes to a float32 model. Convert the data.
+# is seldom an integer, so you say which float it should be. And ``@``, the
+# product of two matrices that layers of a network compute, wants one dtype on
+# both sides. You meet its error when float64 data from NumPy (the ``double``
+# of the message) comes to a model of float32 (its ``float``). Convert the
+# data.
 
 grades = torch.tensor([1, 2])
 data = torch.ones(3, 2, dtype=torch.float64)
@@ -247,7 +264,7 @@ print(grades.float().mean())
 
 with show_error("to have the same dtype"):
     data @ weights
-print((data.float() @ weights).dtype)
+print((data.float() @ weights).dtype)  # (3, 2) @ (2, 1) -> (3, 1)
 
 assert grades.float().mean() == 1.5
 assert grades.mean(dtype=torch.float32) == 1.5
@@ -260,7 +277,7 @@ assert (data.float() @ weights).tolist() == [[2], [2], [2]]
 #
 # .. exercise:: What changed between two photos?
 #
-#    ``before`` and ``after`` are uint8 images of one shape. Write
+#    ``before`` and ``after`` are uint8 images of the same shape. Write
 #    ``difference(before, after)``, which returns how far apart they are at
 #    each pixel, from 0 to 255, as uint8.
 #
@@ -316,7 +333,7 @@ assert tenth[0] == 1, "0.9 rounds to 1"
 # ----------------
 #
 # The higher kind wins, then the larger type; Python numbers and tensors
-# without dimensions only count by their kind. In place, the dtype of the
+# without dimensions count by their kind alone. In place, the dtype of the
 # target stays. Promotion never looks at the numbers, so convert before small
 # types meet large numbers.
 #
