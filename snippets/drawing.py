@@ -72,7 +72,7 @@ def show_pictures() -> None:
     Where no window can open, as over SSH or in a container, that function loses the
     figures with a warning. This one saves them as PNG files in a new temporary folder,
     prints their paths and closes them. Whoever asked for a backend, in ``MPLBACKEND``
-    or with `matplotlib.use`, gets what it does.
+    or with ``matplotlib.use``, gets what it does.
 
     Examples
     --------
