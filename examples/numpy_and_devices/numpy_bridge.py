@@ -10,7 +10,7 @@ names for the same ones? After this page you can predict that, avoid the
 float64 surprise, and fix the conversions that fail.
 
 .. concepts: N01 N02 N03
-.. claims: c0-25 c0-31 c3-07
+.. claims: c0-03 c0-25 c0-31 c3-07
 """
 
 import warnings
