@@ -78,7 +78,7 @@ def show_pictures() -> None:
     --------
     >>> draw_tensor(torch.eye(2))
     <Axes: >
-    >>> show_pictures()  # doctest: +SKIP  # opens a window, and waits for it
+    >>> show_pictures()  # opens windows, and waits  # doctest: +SKIP
     """
     is_chosen = os.environ.get("MPLBACKEND") or not mpl.rcParams["backend_fallback"]
     if is_chosen or mpl.get_backend().lower() != "agg":
