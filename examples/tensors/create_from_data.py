@@ -212,7 +212,8 @@ assert not snapshot.requires_grad
 assert weight.clone().requires_grad
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    assert torch.equal(torch.tensor(weight), weight)
+    copied = torch.tensor(weight)
+assert torch.equal(copied, weight)
 warning = str(caught[0].message)
 assert warning.startswith("To copy construct from a tensor")
 assert "detach()" in warning and "clone()" in warning
