@@ -33,6 +33,7 @@ NEWEST, OLDEST = ".ci/constraints-newest.txt", ".ci/constraints-oldest.txt"
 CPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 # Pages take seconds each: whoever is done takes tests from the others.
 PARALLEL = ["-n", "auto", "--dist", "worksteal"]
+QUICK = "not gpu and not thorough"
 
 
 def install(session: nox.Session, *groups: str, constraints: str = NEWEST) -> None:
@@ -113,7 +114,8 @@ def tests(session: nox.Session) -> None:
     install(session, "tests", "docs", "practice")
     need(session, "pytest", "sphinx", "torch")
     arguments = session.posargs or PARALLEL
-    python(session, "-m", "pytest", "-m", "not gpu", *arguments, env=CPU)
+    session.log("A few minutes on two cores. Each dot is a test that has passed:")
+    python(session, "-m", "pytest", "-m", QUICK, *arguments, env=CPU)
 
 
 @nox.session
@@ -142,7 +144,7 @@ def tests_oldest(session: nox.Session) -> None:
     """Test pages and snippets with the oldest versions that we support."""
     install(session, "tests", "practice", constraints=OLDEST)
     arguments = ["--ignore=tests/docs", *(session.posargs or PARALLEL)]
-    python(session, "-m", "pytest", "-m", "not gpu", *arguments, env=CPU)
+    python(session, "-m", "pytest", "-m", QUICK, *arguments, env=CPU)
 
 
 @nox.session

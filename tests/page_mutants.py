@@ -57,6 +57,7 @@ from lesson import Cell  # noqa: E402  # needs the path
 from snippets import explain  # noqa: E402  # needs the path
 from tests import forked_torchrun  # noqa: E402  # needs the path
 from tests.page_changes import Mutant, WithoutAsserts, mutants  # noqa: E402  # needs the path
+from tests.page_runs import redirect  # noqa: E402  # needs the path
 
 REQUIRED = 0.9  # the part of the mutants that count which must be killed
 FEW = 5  # a page with fewer mutants that count is judged only within the total
@@ -139,15 +140,6 @@ def shown_to_inspect(page: Page) -> str:
     return text
 
 
-def redirect(folder: Path) -> None:
-    """Make a folder the place for all that this process reads and writes."""
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, name in enumerate(("stdout", "stderr"), start=1):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), number)
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    os.chdir(folder)
-
-
 @contextmanager
 def show_any_error(*parts: str) -> Iterator[None]:
     """Stand for `show_error` in a run without checks: whatever comes is printed."""
@@ -164,7 +156,7 @@ def child(page: Page, mutant: Mutant | None, asserts: bool, folder: Path) -> Non
         os.setpgid(0, 0)  # so that what the page starts can be ended with it
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, page.limit)  # its signal ends a process
-        redirect(folder)
+        redirect(folder, folder)
         code, names = compiled(page, mutant, asserts=asserts), make_main(page)
         if not asserts:
             explain.show_error = show_any_error

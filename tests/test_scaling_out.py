@@ -27,6 +27,11 @@ LAUNCHING = [
     for path in sorted(FOLDER.glob("*.py"))
     if "torch.distributed.run" in path.read_text("utf-8")
 ]
+# They share a `launch`, so that one of them stands for all, but in CI.
+ONE_OR_ALL = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.thorough] if place else [])
+    for place, page in enumerate(LAUNCHING)
+]
 SECONDS = 900  # a page starts up to five interpreters that import torch
 
 # Launches a script as the pages do, without the time that torch takes in a page.
@@ -188,7 +193,7 @@ def test_pages_launch_alike():
 
 @pytest.mark.slow
 @needs_proc
-@pytest.mark.parametrize("page", LAUNCHING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", ONE_OR_ALL)
 def test_success_leaves_nothing(run, page):
     """After the last cell, neither a process nor a file is left."""
     running = run(page)
@@ -199,7 +204,7 @@ def test_success_leaves_nothing(run, page):
 
 @pytest.mark.slow
 @needs_proc
-@pytest.mark.parametrize("page", LAUNCHING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", ONE_OR_ALL)
 def test_interrupt_leaves_nothing(run, page):
     """Ctrl-C ends the page and all it started, while they import torch."""
     running = run(page)
