@@ -31,6 +31,7 @@ extensions = [
     "page_head",
     "page_notebooks",
     "page_times",
+    "search_pages",
     "mathml",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",

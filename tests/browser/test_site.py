@@ -58,21 +58,6 @@ def test_next_and_previous_follow_the_reading_order(tab, address):
         assert back == os.path.relpath(f"{here}.html", Path(following).parent)
 
 
-@pytest.mark.parametrize(
-    ("query", "page"),
-    [
-        ("broadcasting", "operations/broadcasting"),
-        ("in-place", "operations/arithmetic_inplace"),
-    ],
-)
-def test_search_finds_the_page_first(tab, address, query, page):
-    tab.goto(f"{address}/index.html")
-    tab.locator("input.sidebar-search").fill(query)
-    tab.keyboard.press("Enter")
-    first = tab.locator("ul.search li a").first
-    expect(first).to_have_attribute("href", re.compile(rf"gallery/{page}\.html"))
-
-
 def test_copy_button_copies_the_lesson_alone(tab, address, tmp_path):
     """All lessons of a page, copied one by one, run as one program without checks."""
     tab.goto(f"{address}/gallery/operations/broadcasting.html")
