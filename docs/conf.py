@@ -20,11 +20,14 @@ copyright = "the PyTorch Basics contributors, BSD-3-Clause"
 html_baseurl = os.environ.get("SITE_URL", "")
 
 extensions = [
+    "build_facts",
+    "card_pictures",
+    "cards",
     "code_links",
     "failures",
     "folds",
     "inventories",
-    "reading_order",
+    "shown_cell",
     "stale_pages",
     "own_kernel",
     "page_foot",
@@ -42,7 +45,7 @@ extensions = [
     "sphinxext.opengraph",
     *(["sphinx_sitemap"] if html_baseurl else []),
 ]
-exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "gallery/**/*.ipynb"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = True
@@ -51,7 +54,7 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["site.css", "frame.css"]
 html_favicon = "_static/favicon.svg"
 html_js_files = [("site.js", {"defer": "defer"})]
 html_show_sphinx = False
@@ -82,6 +85,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "nested_sections": True,
+    "copyfile_regex": r"index\.rst",  # a chapter's page is ours, with cards
     "subsection_order": "reading_order.chapter_key",
     "within_subsection_order": "reading_order.page_key",
     "parallel": 2,
