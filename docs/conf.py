@@ -18,6 +18,9 @@ author = "the PyTorch Basics contributors"
 copyright = "the PyTorch Basics contributors, BSD-3-Clause"
 # Where the site will stand, such as https://example.org/; needed for its sitemap only.
 html_baseurl = os.environ.get("SITE_URL", "")
+# Where the project is kept, such as https://github.com/owner/name; without it no page
+# links to its source, to Colab, or to where one reports a mistake.
+repository_url = os.environ.get("REPOSITORY_URL", "")
 
 extensions = [
     "build_facts",
@@ -27,6 +30,7 @@ extensions = [
     "failures",
     "folds",
     "inventories",
+    "lesson_head",
     "shown_cell",
     "stale_pages",
     "own_kernel",

@@ -7,7 +7,6 @@ stands on a card, where it is not the first, is said in ``examples/curriculum.to
 """
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,29 @@ class card_picture(nodes.General, nodes.Element):  # noqa: N801  # as docutils n
     """Stands for the picture of ``page``, an address such as ``tensors/dtypes``."""
 
 
-def chosen() -> dict[str, int]:
-    """Return the number of each picture that is not the first of its page."""
-    text = (reading_order.EXAMPLES / "curriculum.toml").read_text("utf-8")
-    return tomllib.loads(text).get("pictures", {})
-
-
 def drawn(app: Sphinx, address: str) -> Path:
     """Return the file of the picture that stands for a page."""
     folder, name = address.split("/")
-    number = chosen().get(address, 1)
+    number = reading_order.table("pictures").get(address, {}).get("number", 1)
     images = Path(app.srcdir, "gallery", folder, "images")
     return images / f"sphx_glr_{name}_{number:03}.svg"
+
+
+def cropped(svg: str, edges: tuple[float, float, float, float]) -> str:
+    """Return the part of a figure between its left, upper, right and lower edge."""
+    width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
+    left, upper, right, lower = edges
+    box = left * width, upper * height, (right - left) * width, (lower - upper) * height
+    shape = 'width="{2:.2f}pt" height="{3:.2f}pt" viewBox="{0:.2f} {1:.2f} {2:.2f} {3:.2f}"'
+    old = r'width="\S+pt" height="\S+pt" viewBox="[^"]+"'
+    return re.sub(old, shape.format(*box), svg, count=1)
+
+
+def picture(app: Sphinx, address: str) -> str:
+    """Return the figure that stands for a page, or its part."""
+    wanted = reading_order.table("pictures").get(address, {})
+    svg = drawn(app, address).read_text("utf-8")
+    return cropped(svg, wanted["crop"]) if "crop" in wanted else svg
 
 
 def colored(svg: str, scheme: str) -> str:
@@ -66,12 +76,12 @@ def write_pictures(app: Sphinx) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for chapter, pages in reading_order.chapters().items():
         for address in (f"{chapter}/{page}" for page in pages):
-            write_picture(drawn(app, address), folder, address)
+            write_picture(app, folder, address)
 
 
-def write_picture(source: Path, folder: Path, address: str) -> None:
+def write_picture(app: Sphinx, folder: Path, address: str) -> None:
     """Write one page's picture for both schemes."""
-    if not source.exists():
+    if not (source := drawn(app, address)).exists():
         logger.warning(
             "the card of %s has no picture %s: choose one in [pictures] of "
             "examples/curriculum.toml",
@@ -79,16 +89,16 @@ def write_picture(source: Path, folder: Path, address: str) -> None:
             source.name,
         )
         return
-    svg = source.read_text("utf-8")
+    svg = picture(app, address)
     for scheme in COLORS:
         (folder / file_name(address, scheme)).write_text(colored(svg, scheme), "utf-8")
 
 
 def visit_card_picture(writer: Any, node: card_picture) -> None:
     """Write an image for each scheme, with its size, to be loaded when it is seen."""
-    source = drawn(writer.builder.app, node["page"])
-    if source.exists():
-        width, height = size(source.read_text("utf-8"))
+    app = writer.builder.app
+    if drawn(app, node["page"]).exists():
+        width, height = size(picture(app, node["page"]))
         for scheme in COLORS:
             address = f"{writer.builder.imgpath}/{file_name(node['page'], scheme)}"
             writer.body.append(

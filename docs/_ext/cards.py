@@ -103,7 +103,7 @@ class ChapterCards(Cards):
         about = counted(len(chapter.pages), "page"), counted(exercises, "exercise")
         return nodes.list_item(
             "",
-            card_picture(page=address(chapter.pages[0])),
+            card_picture(page=chapter.cover),
             nodes.paragraph("", "", title, classes=["card-title"]),
             self.paragraph(chapter.sentence),
             nodes.paragraph("", " · ".join(filter(None, about)), classes=["card-details"]),
@@ -157,17 +157,22 @@ def title_of(page: Page) -> nodes.paragraph:
 
 
 def exercises(chapter: Chapter) -> list[nodes.Node]:
-    """Return where to solve a chapter's exercises, and each with its page."""
+    """Return where to solve a chapter's exercises, and each below its page."""
     command = nodes.literal("", PRACTICE)
     before, after = "Solve them on their pages, in the notebooks, or with ", ", which "
     after += "makes a file for each and checks it whenever you save."
     said = nodes.paragraph("", "", nodes.Text(before), command, nodes.Text(after))
-    items = [
-        nodes.list_item("", nodes.paragraph("", "", exercise_link(page, title)))
-        for page in chapter.pages
-        for title in exercises_of(page)
-    ]
+    items = [exercise_item(page) for page in chapter.pages if exercises_of(page)]
     return [said, nodes.bullet_list("", *items, classes=["exercise-list"])]
+
+
+def exercise_item(page: Page) -> nodes.list_item:
+    """Return a page's topic and links to its exercises."""
+    parts: list[nodes.Node] = [nodes.Text(page.title.partition(":")[0])]
+    for title in exercises_of(page):
+        parts += [nodes.Text(": " if len(parts) == 1 else " · ")]
+        parts += [exercise_link(page, title)]
+    return nodes.list_item("", nodes.paragraph("", "", *parts))
 
 
 def exercise_link(page: Page, title: str) -> nodes.Node:

@@ -34,6 +34,12 @@ class Chapter:
         folder = reading_order.EXAMPLES / self.name
         return [Page(folder / f"{name}.py") for name in self.page_names]
 
+    @property
+    def cover(self) -> str:
+        """The address of the page whose picture stands for the chapter."""
+        page = reading_order.table("covers").get(self.name, self.page_names[0])
+        return f"{self.name}/{page}"
+
     @cached_property
     def _paragraphs(self) -> list[str]:
         index = reading_order.EXAMPLES / self.name / "index.rst"
@@ -41,13 +47,13 @@ class Chapter:
 
     @property
     def title(self) -> str:
-        """The title, which stands below the chapter's label."""
-        return self._paragraphs[1].splitlines()[0]
+        """The title, which stands below a setting of the page and its label."""
+        return self._paragraphs[2].splitlines()[0]
 
     @property
     def sentence(self) -> str:
         """What a reader does here: the first paragraph below the title."""
-        return one_line(self._paragraphs[2])
+        return one_line(self._paragraphs[3])
 
 
 def chapters() -> list[Chapter]:

@@ -2,13 +2,19 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+def table(name: str) -> dict[str, Any]:
+    """Return a table of the curriculum."""
+    return tomllib.loads((EXAMPLES / "curriculum.toml").read_text("utf-8"))[name]
+
+
 def chapters() -> dict[str, list[str]]:
     """Return each chapter's pages, in reading order."""
-    return tomllib.loads((EXAMPLES / "curriculum.toml").read_text("utf-8"))["chapters"]
+    return table("chapters")
 
 
 def chapter_key(folder: str) -> int:
