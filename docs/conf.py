@@ -37,6 +37,7 @@ extensions = [
     "page_foot",
     "page_head",
     "page_notebooks",
+    "page_scripts",
     "page_times",
     "mathml",
     "sphinx.ext.autodoc",

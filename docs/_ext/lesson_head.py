@@ -5,6 +5,7 @@ mistake, and to Colab. Colab opens notebooks out of a repository only: it finds 
 the branch ``gh-pages``, to which the site is published.
 """
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -43,7 +44,7 @@ def repository_links(repository: str, page: str, notebook: str) -> list[dict[str
 
 def download(app: Sphinx, page: str, ending: str) -> str:
     """Return the address of a page's download, from the root of the site."""
-    found = app.env.dlfiles.get(f"{page}.{ending}")
+    found = app.env.dlfiles.get(Path(f"{page}.{ending}"))
     return f"_downloads/{found[1]}" if found else ""
 
 
@@ -68,6 +69,7 @@ def add_head(
     notebook = context["lesson"]["notebook"]
     repository = app.config.repository_url.rstrip("/")
     context["lesson"]["links"] = repository_links(repository, page, notebook)
+    context["lesson"]["repository"] = repository
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
