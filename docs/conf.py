@@ -34,6 +34,7 @@ extensions = [
     "shown_cell",
     "stale_pages",
     "own_kernel",
+    "page_files",
     "page_foot",
     "page_head",
     "page_notebooks",

@@ -38,7 +38,9 @@ def cropped(svg: str, edges: tuple[float, float, float, float]) -> str:
     width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
     left, upper, right, lower = edges
     box = left * width, upper * height, (right - left) * width, (lower - upper) * height
-    shape = 'width="{2:.2f}pt" height="{3:.2f}pt" viewBox="{0:.2f} {1:.2f} {2:.2f} {3:.2f}"'
+    shape = (
+        'width="{2:.2f}pt" height="{3:.2f}pt" viewBox="{0:.2f} {1:.2f} {2:.2f} {3:.2f}"'
+    )
     old = r'width="\S+pt" height="\S+pt" viewBox="[^"]+"'
     return re.sub(old, shape.format(*box), svg, count=1)
 

@@ -63,7 +63,9 @@ class Cards(SphinxDirective):
         """Return a hidden list of pages, which orders them and fills the sidebar."""
         content = StringList([f"/{name}" for name in docnames], "")
         place = self.lineno, self.content_offset, "", self.state, self.state_machine
-        return TocTree("toctree", [], {"hidden": True, **options}, content, *place).run()
+        return TocTree(
+            "toctree", [], {"hidden": True, **options}, content, *place
+        ).run()
 
     def section(self, title: str, *content: nodes.Node) -> nodes.section:
         """Return a section with an address of its own."""
@@ -106,7 +108,9 @@ class ChapterCards(Cards):
             card_picture(page=chapter.cover),
             nodes.paragraph("", "", title, classes=["card-title"]),
             self.paragraph(chapter.sentence),
-            nodes.paragraph("", " · ".join(filter(None, about)), classes=["card-details"]),
+            nodes.paragraph(
+                "", " · ".join(filter(None, about)), classes=["card-details"]
+            ),
         )
 
 

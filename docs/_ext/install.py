@@ -40,10 +40,9 @@ def notebook_cell(repository: str) -> str:
 
 def script_head(repository: str) -> str:
     """Return lines that say how to install, where the snippets are not installed."""
-    said, line = sentence(repository), command(repository)
+    said = sentence(repository).replace(". Install", ".\nInstall")
     return (
-        f"# {said}\n#     {line}\n"
         "try:\n    import snippets  # noqa: F401\n"
         "except ModuleNotFoundError:\n"
-        f"    raise SystemExit({said!r} + '\\n    ' + {line!r}) from None\n\n"
+        f"    raise SystemExit('''{said}\n    {command(repository)}''') from None\n\n"
     )

@@ -92,7 +92,10 @@ def tidy(notebook: dict[str, Any], install: str) -> dict[str, Any]:
     if not notebook["metadata"].get("divided"):
         rest = list(cells(rest))
     metadata = notebook["metadata"] | {"divided": True}
-    return notebook | {"cells": [first | {"source": [install]}, *rest], "metadata": metadata}
+    return notebook | {
+        "cells": [first | {"source": [install]}, *rest],
+        "metadata": metadata,
+    }
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
