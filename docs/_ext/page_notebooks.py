@@ -87,7 +87,7 @@ def tidy_notebooks(app: Sphinx) -> None:
 
 
 def tidy(notebook: dict[str, Any], install: str) -> dict[str, Any]:
-    """Return a notebook that begins with what it needs; a second time changes nothing."""
+    """Return a notebook that begins with what it needs; twice is as once."""
     first, *rest = notebook["cells"]
     if not notebook["metadata"].get("divided"):
         rest = list(cells(rest))

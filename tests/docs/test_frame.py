@@ -1,4 +1,4 @@
-"""What stands around the lessons: home, cards, the head of a page, what is taken away."""
+"""What stands around the lessons: home, cards, heads of pages, downloads."""
 
 from __future__ import annotations
 
@@ -209,8 +209,8 @@ def test_links_to_the_repository_need_its_address():
         "Open in Colab": "https://colab.research.google.com/github/owner/name/blob/"
         f"gh-pages/{notebook}",
         "View source": f"{REPOSITORY}/blob/HEAD/examples/operations/broadcasting.py",
-        "Report a mistake": f"{REPOSITORY}/issues/new?title=Mistake%20on%20the%20page%20"
-        "gallery/operations/broadcasting",
+        "Report a mistake": f"{REPOSITORY}/issues/new?title="
+        "Mistake%20on%20the%20page%20gallery/operations/broadcasting",
     }
     elsewhere = lesson_head.repository_links("https://example.org/name", page, notebook)
     assert [link["text"] for link in elsewhere] == ["View source", "Report a mistake"]
