@@ -248,6 +248,12 @@ def test_a_notebook_begins_with_what_it_needs():
         ["assert x == 1"],
     ]
     assert page_notebooks.tidy(made, "new") == made
+    setting = {"cell_type": "markdown", "metadata": {}}
+    setting["source"] = [".. exercise:: Twice\n\n   Write it.\n"]
+    solution = "def twice(x):\n    return x + x\n\n\none = 1\nassert twice(one) == 2"
+    exercise = {"cells": [first, setting, first | {"source": [solution]}]}
+    made = page_notebooks.tidy(exercise | {"metadata": {}}, "new")
+    assert page_notebooks.tidy(made, "new") == made
     assert "%pip install" in install.notebook_cell(REPOSITORY)
     assert "pip install -e" in install.notebook_cell("")
 
