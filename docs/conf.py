@@ -51,7 +51,7 @@ extensions = [
     "sphinxext.opengraph",
     *(["sphinx_sitemap"] if html_baseurl else []),
 ]
-exclude_patterns = ["_build", "gallery/**/*.ipynb"]
+exclude_patterns = ["_build", "gallery/**/*.ipynb", "gallery/**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 nitpicky = True
@@ -91,7 +91,6 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "nested_sections": True,
-    "copyfile_regex": r"index\.rst",  # a chapter's page is ours, with cards
     "subsection_order": "reading_order.chapter_key",
     "within_subsection_order": "reading_order.page_key",
     "parallel": 2,

@@ -27,6 +27,7 @@ from sphinx.directives.other import TocTree
 from sphinx.util.docutils import SphinxDirective
 
 PRACTICE = "python -m nox -s practice"
+THUMBNAILS = ".. raw:: html\n\n  <div id='sg-tag-list'"
 
 
 def counted(number: int, thing: str) -> str:
@@ -184,9 +185,16 @@ def exercise_link(page: Page, title: str) -> nodes.Node:
     return link("ref", exercise_label(docname_of(page), title), title)
 
 
+def keep_head(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Leave out of a chapter's page the thumbnails that Sphinx-Gallery adds to it."""
+    if docname.startswith("gallery/") and docname.endswith("index"):
+        source[0] = f":hide-toc:\n{source[0].partition(THUMBNAILS)[0]}"
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("chapter-cards", ChapterCards)
     app.add_directive("page-cards", PageCards)
     app.add_directive("all-cards", AllCards)
+    app.connect("source-read", keep_head)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

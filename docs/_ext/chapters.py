@@ -42,18 +42,18 @@ class Chapter:
 
     @cached_property
     def _paragraphs(self) -> list[str]:
-        index = reading_order.EXAMPLES / self.name / "index.rst"
-        return index.read_text("utf-8").strip().split("\n\n")
+        head = reading_order.EXAMPLES / self.name / "GALLERY_HEADER.rst"
+        return head.read_text("utf-8").strip().split("\n\n")
 
     @property
     def title(self) -> str:
-        """The title, which stands below a setting of the page and its label."""
-        return self._paragraphs[2].splitlines()[0]
+        """The title."""
+        return self._paragraphs[0].splitlines()[0]
 
     @property
     def sentence(self) -> str:
         """What a reader does here: the first paragraph below the title."""
-        return one_line(self._paragraphs[3])
+        return one_line(self._paragraphs[1])
 
 
 def chapters() -> list[Chapter]:
@@ -116,5 +116,5 @@ def one_line(text: str) -> str:
 def source_files() -> list[Path]:
     """Return what the cards are made of; an edit makes their pages stale."""
     pages = [page.path for page in every_page()]
-    heads = sorted(reading_order.EXAMPLES.glob("*/index.rst"))
+    heads = sorted(reading_order.EXAMPLES.glob("*/GALLERY_HEADER.rst"))
     return [reading_order.EXAMPLES / "curriculum.toml", *heads, *pages]

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import build_facts
 import card_pictures
+import cards
 import chapters
 import install
 import lesson_head
@@ -71,8 +72,10 @@ def test_a_chapter_says_what_its_page_says():
     assert list(found) == list(CURRICULUM["chapters"])
     assert found["operations"].title == "Computing with tensors"
     for chapter in found.values():
-        head = (reading_order.EXAMPLES / chapter.name / "index.rst").read_text("utf-8")
-        assert f"\n{chapter.title}\n{'=' * len(chapter.title)}\n" in head
+        head = (reading_order.EXAMPLES / chapter.name / "GALLERY_HEADER.rst").read_text(
+            "utf-8"
+        )
+        assert f"{chapter.title}\n{'=' * len(chapter.title)}\n" in head
         assert chapter.sentence.endswith(".")
         assert chapter.sentence.split()[0] in head
 
@@ -273,3 +276,16 @@ def test_a_page_loads_only_the_files_that_it_needs():
             expected
         )
     assert page_files.is_needed("mystnb.1b39.css", '<div class="cell docutils">')
+
+
+def test_a_chapter_has_no_thumbnails_beside_its_cards():
+    """What Sphinx-Gallery adds below the head is left out; other pages stay."""
+    source = "Head\n\n.. raw:: html\n\n  <div id='sg-tag-list' class=''></div>\n\nmore"
+    for docname, expected in {
+        "gallery/operations/index": ":hide-toc:\nHead\n\n",
+        "gallery/operations/broadcasting": source,
+        "snippets/index": source,
+    }.items():
+        text = [source]
+        cards.keep_head(None, docname, text)
+        assert text == [expected]
