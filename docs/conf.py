@@ -18,18 +18,27 @@ author = "the PyTorch Basics contributors"
 copyright = "the PyTorch Basics contributors, BSD-3-Clause"
 # Where the site will stand, such as https://example.org/; needed for its sitemap only.
 html_baseurl = os.environ.get("SITE_URL", "")
+# Where the project is kept, such as https://github.com/owner/name; without it no page
+# links to its source, to Colab, or to where one reports a mistake.
+repository_url = os.environ.get("REPOSITORY_URL", "")
 
 extensions = [
+    "build_facts",
+    "card_pictures",
+    "cards",
     "code_links",
     "failures",
     "folds",
     "inventories",
-    "reading_order",
+    "lesson_head",
+    "shown_cell",
     "stale_pages",
     "own_kernel",
+    "page_files",
     "page_foot",
     "page_head",
     "page_notebooks",
+    "page_scripts",
     "page_times",
     "search_pages",
     "mathml",
@@ -52,7 +61,7 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
-html_css_files = ["site.css"]
+html_css_files = ["site.css", "frame.css"]
 html_favicon = "_static/favicon.svg"
 html_js_files = [("site.js", {"defer": "defer"})]
 html_show_sphinx = False

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
-from docutils.parsers.rst import Directive
 from lesson import count_facts, split_check
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.util.docutils import SphinxDirective
 
 from snippets.explain import MARK
 
@@ -48,7 +48,12 @@ def facts(count: int) -> str:
     return f"{count} fact" if count == 1 else f"{count} facts"
 
 
-class Exercise(Directive):
+def exercise_label(docname: str, title: str) -> str:
+    """Return the label by which other pages link to an exercise."""
+    return nodes.make_id(f"exercise-{docname.rpartition('/')[2]}-{title}")
+
+
+class Exercise(SphinxDirective):
     """Set an exercise; the cell below holds its solution and checks."""
 
     required_arguments = 1
@@ -58,7 +63,10 @@ class Exercise(Directive):
     def run(self) -> list[nodes.Node]:
         """Return the exercise with its hints folded."""
         title = nodes.title("", f"Exercise: {self.arguments[0]}")
-        exercise = nodes.admonition("", title, classes=["exercise"])
+        label = exercise_label(self.env.docname, self.arguments[0])
+        exercise = nodes.admonition("", title, classes=["exercise"], ids=[label])
+        std = self.env.domains.standard_domain
+        std.note_hyperlink_target(label, self.env.docname, label, self.arguments[0])
         self.state.nested_parse(self.content, self.content_offset, exercise)
         for hint in list(exercise.findall(nodes.hint)):
             hint.replace_self(fold("Hint", *hint.children, kind="hint"))

@@ -1,4 +1,4 @@
-"""Say at the foot of each page what the build really used."""
+"""Say at the foot of each page what the build really used, in a reader's words."""
 
 import os
 import platform
@@ -17,23 +17,35 @@ def build_date() -> str:
     return moment.date().isoformat()
 
 
-def device_name() -> str:
+def in_words(date: str) -> str:
+    """Return a date such as 2026-12-01 as 1 December 2026."""
+    day = datetime.fromisoformat(date)
+    return f"{day.day} {day:%B %Y}"
+
+
+def torch_version() -> str:
+    """Return the version of PyTorch, without the name of its build."""
+    return torch.__version__.partition("+")[0]
+
+
+def device_words() -> str:
     """Return the device that the pages pick: the accelerator, if there is one."""
-    if torch.accelerator.is_available():
-        return str(torch.accelerator.current_accelerator())
-    return "cpu"
+    if not torch.accelerator.is_available():
+        return "a CPU"
+    device = torch.accelerator.current_accelerator()
+    return "a GPU" if device.type == "cuda" else f"an accelerator ({device.type})"
 
 
 def add_versions(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Hand the versions to the template of the page."""
+    """Hand what the build used to the template of the page."""
     context["built_with"] = {
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),
+        "date": in_words(build_date()),
+        "torch": torch_version(),
+        "torchvision": version("torchvision").partition("+")[0],
         "Python": platform.python_version(),
-        "device": device_name(),
-        "built": build_date(),
+        "device": device_words(),
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from install import notebook_cell
 from lesson import EXERCISE, split_check, stub
 from sphinx.application import Sphinx
 
@@ -22,10 +23,7 @@ BLOCK = re.compile(
     re.MULTILINE,
 )
 OPTION = re.compile(r"^:\w+:.*\n+", re.MULTILINE)
-INSTALL = """\
-# This notebook needs torch, matplotlib and the project's own snippets. Install them
-# once, from a clone of PyTorch Basics: python -m pip install -e ".[examples]"
-%matplotlib inline"""
+INSTALL = notebook_cell("")
 
 Cell = dict[str, Any]
 
@@ -59,8 +57,6 @@ def cells(old: list[Cell]) -> Iterator[Cell]:
         if cell["cell_type"] == "markdown":
             sets_exercise = bool(EXERCISE.search(source))
             yield cell | {"source": [markdown(source)]}
-        elif source.startswith(INSTALL[:20]):
-            yield cell
         else:
             yield from divided(cell, source, sets_exercise)
             sets_exercise = False
@@ -83,13 +79,23 @@ def divided(cell: Cell, source: str, is_exercise: bool) -> Iterator[Cell]:
 def tidy_notebooks(app: Sphinx) -> None:
     """Rewrite the notebooks of the pages that have just been run."""
     for path in sorted((Path(app.srcdir) / "gallery").glob("*/*.ipynb")):
-        notebook = json.loads(path.read_text("utf-8"))
-        if notebook["metadata"].get("divided"):
-            continue
-        notebook["cells"] = list(cells(notebook["cells"]))
-        notebook["metadata"]["divided"] = True
-        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, "utf-8")
+        text = path.read_text("utf-8")
+        notebook = tidy(json.loads(text), notebook_cell(app.config.repository_url))
+        better = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        if better != text:
+            path.write_text(better, "utf-8")
+
+
+def tidy(notebook: dict[str, Any], install: str) -> dict[str, Any]:
+    """Return a notebook that begins with what it needs; twice is as once."""
+    first, *rest = notebook["cells"]
+    if not notebook["metadata"].get("divided"):
+        rest = list(cells(rest))
+    metadata = notebook["metadata"] | {"divided": True}
+    return notebook | {
+        "cells": [first | {"source": [install]}, *rest],
+        "metadata": metadata,
+    }
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 // narrow screen.
 const REGIONS = ".highlight pre, .math-wrapper, .table-wrapper";
 function makeScrollable() {
-  for (const region of document.querySelectorAll(REGIONS)) {
-    const wide = region.scrollWidth > region.clientWidth;
-    const tall = region.scrollHeight > region.clientHeight;
-    if (wide || tall) {
+  const regions = [...document.querySelectorAll(REGIONS)];
+  // All are measured before the first is changed, so that the page is laid out once.
+  const scrolls = regions.map(
+    (region) =>
+      region.scrollWidth > region.clientWidth || region.scrollHeight > region.clientHeight,
+  );
+  for (const [place, region] of regions.entries()) {
+    if (scrolls[place]) {
       region.tabIndex = 0;
     } else {
       region.removeAttribute("tabindex");

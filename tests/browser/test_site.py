@@ -43,10 +43,10 @@ def test_every_script_has_its_page():
 def test_sidebar_leads_from_home_to_a_page(tab, address):
     tab.set_viewport_size(DESKTOP)
     tab.goto(f"{address}/index.html")
-    for title in ("Computing with tensors", "Add tensors of different shapes"):
+    for title in ("Computing with tensors", "add tensors of different shapes"):
         sidebar = tab.locator(".sidebar-tree")
         sidebar.get_by_role("link", name=title).click()
-    expect(tab.locator("h1")).to_contain_text("Add tensors of different shapes")
+    expect(tab.locator("h1")).to_contain_text("add tensors of different shapes")
 
 
 def test_next_and_previous_follow_the_reading_order(tab, address):
@@ -133,7 +133,7 @@ def run(program: str, folder: Path) -> subprocess.CompletedProcess:
 def download(tab, text: str, folder: Path) -> Path:
     """Click a download link and return the file."""
     with tab.expect_download() as started:
-        tab.get_by_role("link", name=text).click()
+        tab.get_by_role("link", name=re.compile(f"^{text}")).click()
     target = folder / started.value.suggested_filename
     started.value.save_as(target)
     return target
@@ -143,7 +143,9 @@ def test_downloaded_script_is_the_example(tab, address, tmp_path):
     tab.goto(f"{address}/gallery/operations/broadcasting.html")
     script = download(tab, "Download Python source code", tmp_path)
     original = EXAMPLES / "operations" / "broadcasting.py"
-    assert script.read_text("utf-8") == original.read_text("utf-8")
+    head = "try:\n    import snippets"  # says what to install; see tests/docs
+    assert script.read_text("utf-8").startswith(head)
+    assert script.read_text("utf-8").endswith(original.read_text("utf-8"))
     assert run(script.read_text("utf-8"), tmp_path).returncode == 0
 
 
@@ -233,3 +235,123 @@ def test_page_is_sound(chromium, address, page):
 def summary(violations: list[dict]) -> str:
     """Name the broken rules with the first element that breaks each."""
     return json.dumps([[v["id"], v["help"], v["nodes"][0]["html"]] for v in violations])
+
+
+def bottom(tab, selector: str) -> float:
+    """Return how far down the page an element ends, in pixels."""
+    box = tab.locator(selector).last.bounding_box()
+    return box["y"] + box["height"]
+
+
+def test_home_says_all_that_matters_in_one_screen(tab, address):
+    """Promise, an example with its result and picture, three doors, how to run it."""
+    tab.set_viewport_size({"width": 1280, "height": 850})
+    tab.goto(f"{address}/index.html")
+    example = tab.locator(".shown-cell")
+    expect(example.locator(".highlight-python").first).to_contain_text("column + row")
+    expect(example.locator(".sphx-glr-script-out")).to_contain_text(
+        "[21., 22., 23., 24.]"
+    )
+    expect(example.locator("svg.picture")).to_be_visible()
+    expect(example.locator("details.check")).to_contain_text("facts")
+    assert tab.locator(".doors > .door").count() == 3
+    for part in ("h1", ".shown-cell", ".doors", ".highlight-shell"):
+        assert bottom(tab, part) <= 850, part
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_doors_lead_to_a_lesson_a_search_and_code(tab, address, size):
+    """The search box is there on a phone too, where the sidebar is folded away."""
+    tab.set_viewport_size(size)
+    for door, title in (
+        ("Learn from the start", "PyTorch in five minutes"),
+        ("I need code to take away", "Snippets to take away"),
+    ):
+        tab.goto(f"{address}/index.html")
+        tab.locator(".doors").get_by_role("link", name=door).click()
+        expect(tab.locator("h1")).to_contain_text(title)
+    tab.goto(f"{address}/index.html")
+    tab.get_by_label("I have an error or a question").fill("broadcasting")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/search.html?q=broadcasting")
+
+
+def test_home_shows_each_chapter_once(tab, address):
+    """In reading order, with a picture that is there, and no list of all pages."""
+    tab.goto(f"{address}/index.html")
+    links = tab.locator("ul.cards .card-title a")
+    found = [link.get_attribute("href") for link in links.all()]
+    assert found == [f"gallery/{chapter}/index.html" for chapter in CHAPTERS]
+    assert tab.locator("article a[href^='gallery/']").count() < 2 * len(CHAPTERS)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter_shows_its_pages_in_order(tab, address, chapter):
+    """Each card asks the page's question; the picture loads, in the scheme's color."""
+    tab.set_viewport_size(DESKTOP)
+    tab.emulate_media(color_scheme="dark")
+    tab.goto(f"{address}/gallery/{chapter}/index.html")
+    cards = tab.locator("ol.page-cards > li")
+    pages = CHAPTERS[chapter]
+    links = [
+        link.get_attribute("href") for link in cards.locator(".card-title a").all()
+    ]
+    assert links == [f"{page}.html" for page in pages]
+    for card, page in zip(cards.all(), pages, strict=True):
+        expect(card.locator(".card-question")).to_contain_text(re.compile(r"\w{2}"))
+        card.scroll_into_view_if_needed()
+        picture = card.locator("img:visible")
+        assert picture.get_attribute("src").endswith(f"card-{chapter}-{page}-dark.svg")
+        tab.wait_for_function(
+            "image => image.complete && image.naturalWidth > 0",
+            arg=picture.element_handle(),
+        )
+
+
+def test_chapter_leads_to_its_exercises(tab, address):
+    """A link goes to the exercise itself, in sight."""
+    tab.goto(f"{address}/gallery/operations/index.html")
+    tab.get_by_role("link", name="The distance between any two points").click()
+    exercise = tab.locator(".admonition.exercise", has_text="The distance between any")
+    expect(exercise).to_be_in_viewport()
+
+
+def test_lesson_says_its_place_and_how_to_take_it_away(tab, address, tmp_path):
+    """No link leads to a repository, whose address this build does not know."""
+    tab.set_viewport_size(PHONE)
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    head = tab.locator(".lesson-head")
+    expect(head).to_contain_text(
+        re.compile(r"Computing with tensors\s+· 2 of 7\s+· \d")
+    )
+    assert bottom(tab, ".lesson-head") < tab.locator("h1").bounding_box()["y"]
+    expect(head.get_by_role("link")).to_have_text(
+        ["Computing with tensors", "Script", "Notebook"]
+    )
+    assert download(tab, "Script", tmp_path).name == "broadcasting.py"
+    assert download(tab, "Notebook", tmp_path).name == "broadcasting.ipynb"
+    head.get_by_text("Run this page").click()
+    expect(head).to_contain_text("pip install")
+    head.get_by_role("link", name="Computing with tensors").click()
+    expect(tab.locator("h1")).to_contain_text("Computing with tensors")
+
+
+def test_print_shows_the_lesson_alone(tab, address):
+    """No sidebar and no button; code wraps, and a check that is folded is left out."""
+    tab.set_viewport_size({"width": 794, "height": 1123})  # A4
+    tab.emulate_media(media="print", color_scheme="dark")
+    tab.goto(f"{address}/gallery/operations/broadcasting.html")
+    for hidden in (
+        ".sidebar-drawer",
+        ".toc-drawer",
+        ".lesson-links",
+        "details.check",
+        ".sphx-glr-footer",
+        "footer .related-pages",
+    ):
+        expect(tab.locator(hidden).first).to_be_hidden()
+    expect(tab.locator("details.hint summary").first).to_be_visible()
+    wraps = tab.locator(".highlight-Python pre").first
+    assert wraps.evaluate("e => getComputedStyle(e).whiteSpace") == "pre-wrap"
+    paper = tab.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
