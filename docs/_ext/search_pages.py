@@ -9,13 +9,13 @@ and other searches over files need a server.)
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from chapters import chapters, find_page
 from docutils import nodes
-from reading_order import EXAMPLES, chapters
+from reading_order import table
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -29,7 +29,7 @@ NO_LESSON = {"404", "genindex", "py-modindex", "search"}
 
 def queries() -> dict[str, list[str]]:
     """Return by which queries people look for each page, ``chapter/page``."""
-    return tomllib.loads((EXAMPLES / "curriculum.toml").read_text("utf-8"))["queries"]
+    return table("queries")
 
 
 def described(env: BuildEnvironment, name: str, builder: Any) -> dict[str, Any]:
@@ -60,12 +60,10 @@ def kind(name: str) -> str:
 
 def place(env: BuildEnvironment, name: str) -> str:
     """Return where a page stands, such as "Autograd · 2 of 5"."""
-    folder, _, page = name.removeprefix("gallery/").rpartition("/")
-    if page == "index" or not folder:
-        return ""
-    title = env.titles[name.removesuffix(page) + "index"].astext()
-    pages = chapters().get(folder, [])
-    return f"{title} · {pages.index(page) + 1} of {len(pages)}" if pages else title
+    if found := find_page(name):
+        chapter, number = found
+        return f"{chapter.title} · {number + 1} of {len(chapter.pages)}"
+    return env.titles["snippets/index"].astext() if kind(name) == "snippet" else ""
 
 
 def has_name(node: nodes.Node) -> bool:
@@ -149,9 +147,7 @@ def add_chapters(
 ) -> None:
     """Hand the chapters to the search page, which offers them."""
     if page == "search":
-        names = [f"gallery/{chapter}/index" for chapter in chapters()]
-        titles = app.env.titles
-        context["search_chapters"] = [(n, titles[n].astext()) for n in names]
+        context["search_chapters"] = [(c.docname, c.title) for c in chapters()]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

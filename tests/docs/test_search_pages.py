@@ -72,10 +72,6 @@ def pages(tmp_path_factory):
     (folder / "snippets/losses.rst").write_text(LOSSES, "utf-8")
     (chapter / "dtypes.rst").write_text(LESSON, "utf-8")
     app = SphinxTestApp("html", srcdir=folder, freshenv=True)
-    for name in reading_order.chapters():
-        index = folder / "gallery" / name / "index.rst"
-        index.parent.mkdir(exist_ok=True)
-        index.write_text(f"Chapter {name}\n=======================\n", "utf-8")
     app.build()
     app.cleanup()
     script = (app.outdir / "_static/search/pages.js").read_text("utf-8")
@@ -89,7 +85,7 @@ def test_a_lesson_is_known_by_question_place_and_queries(pages):
     assert page["kind"] == "lesson"
     assert page["title"] == "dtypes: choose one"
     assert page["question"] == "Why is it an integer? After this page you know."
-    assert page["place"] == "Chapter tensors · 5 of 8"
+    assert page["place"] == "Tensors: making and reading them · 5 of 8"
     assert page["queries"] == search_pages.queries()["tensors/dtypes"] != []
 
 
