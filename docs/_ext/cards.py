@@ -12,6 +12,7 @@ from chapters import (
     Chapter,
     chapters,
     docname_of,
+    every_page,
     exercises_of,
     minutes_of,
     opening_of,
@@ -25,6 +26,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.directives.other import TocTree
 from sphinx.util.docutils import SphinxDirective
+from stale_pages import imported_names
 
 PRACTICE = "python -m nox -s practice"
 THUMBNAILS = ".. raw:: html\n\n  <div id='sg-tag-list'"
@@ -138,16 +140,33 @@ class AllCards(Cards):
 
     def chapter(self, chapter: Chapter) -> nodes.section:
         """Return a chapter's sentence and small cards of its pages."""
-        cards = [
-            nodes.list_item("", card_picture(page=address(page)), title_of(page))
-            for page in chapter.pages
-        ]
+        cards = [small_card(page) for page in chapter.pages]
         heading = link("doc", f"/{chapter.docname}", chapter.title)
         pages = nodes.enumerated_list("", *cards, classes=["cards", "small-cards"])
         section = self.section(chapter.title, self.paragraph(chapter.sentence), pages)
         section[0].children = []
         section[0] += heading
         return section
+
+
+class UsingCards(Cards):
+    """Show the pages that import one of some names of the snippets."""
+
+    has_content = True
+
+    def content_nodes(self) -> list[nodes.Node]:
+        """Return a small card for each page."""
+        names = list(self.content)
+        users = [p for p in every_page() if imported_names(p.source) & {*names}]
+        if not users:
+            raise self.error(f"no page imports {', '.join(names)}")
+        cards = [small_card(page) for page in users]
+        return [nodes.bullet_list("", *cards, classes=["cards", "small-cards"])]
+
+
+def small_card(page: Page) -> nodes.list_item:
+    """Return a page's picture and title."""
+    return nodes.list_item("", card_picture(page=address(page)), title_of(page))
 
 
 def address(page: Page) -> str:
@@ -196,5 +215,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("chapter-cards", ChapterCards)
     app.add_directive("page-cards", PageCards)
     app.add_directive("all-cards", AllCards)
+    app.add_directive("cards-using", UsingCards)
     app.connect("source-read", keep_head)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,8 +17,8 @@ RUNNERS = ROOT / "docs/_ext/figures.py", ROOT / "docs/_ext/fresh_state.py"
 PACKAGES = "matplotlib", "numpy", "torch", "torchvision"
 
 
-def imported_snippets(source: str) -> set[Path]:
-    """Return the files of `snippets` that a script imports."""
+def imported_names(source: str) -> set[str]:
+    """Return the modules that a script imports, and ``module.name`` for each name."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -26,6 +26,12 @@ def imported_snippets(source: str) -> set[Path]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
+    return names
+
+
+def imported_snippets(source: str) -> set[Path]:
+    """Return the files of `snippets` that a script imports."""
+    names = imported_names(source)
     files = {ROOT / (name.replace(".", "/") + ".py") for name in names}
     return files & set((ROOT / "snippets").glob("*.py"))
 

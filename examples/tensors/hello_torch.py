@@ -1,8 +1,8 @@
 r"""
 .. _hello_torch:
 
-PyTorch in five minutes: your first tensors and gradients
-=========================================================
+PyTorch in ten minutes: your first tensors and gradients
+========================================================
 
 What does PyTorch do that plain Python does not, and what do its first lines
 look like? After this page you can compute with many numbers at once, arrange

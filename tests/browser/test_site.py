@@ -264,7 +264,7 @@ def test_doors_lead_to_a_lesson_a_search_and_code(tab, address, size):
     """The search box is there on a phone too, where the sidebar is folded away."""
     tab.set_viewport_size(size)
     for door, title in (
-        ("Learn from the start", "PyTorch in five minutes"),
+        ("Learn from the start", "PyTorch in ten minutes"),
         ("I need code to take away", "Snippets to take away"),
     ):
         tab.goto(f"{address}/index.html")

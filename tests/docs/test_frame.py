@@ -20,6 +20,7 @@ import page_notebooks
 import pytest
 import reading_order
 import shown_cell
+import stale_pages
 from lesson import Page
 from sphinx.errors import ExtensionError
 
@@ -289,3 +290,17 @@ def test_a_chapter_has_no_thumbnails_beside_its_cards():
         text = [source]
         cards.keep_head(None, docname, text)
         assert text == [expected]
+
+
+def test_a_snippet_shows_the_pages_that_import_from_it():
+    """By a name of it, or by the module as a whole."""
+    source = "import torch\nfrom snippets.losses import focal_loss\n"
+    assert stale_pages.imported_names(source) == {
+        "torch",
+        "snippets.losses",
+        "snippets.losses.focal_loss",
+    }
+    (focal_loss,) = [
+        page for page in chapters.every_page() if page.name == "focal_loss"
+    ]
+    assert "snippets.losses" in stale_pages.imported_names(focal_loss.source)
