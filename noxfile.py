@@ -31,19 +31,51 @@ GROUPS = nox.project.load_toml("pyproject.toml")
 NEWEST, OLDEST = ".ci/constraints-newest.txt", ".ci/constraints-oldest.txt"
 # One thread a process, since tests and gallery use a process for each core.
 CPU = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+# From one index, both: torchvision fails at import beside another build of torch.
+TORCH = ["torch", "torchvision"]
+CPU_BUILD = {"UV_TORCH_BACKEND": "cpu"}
 # Pages take seconds each: whoever is done takes tests from the others.
 PARALLEL = ["-n", "auto", "--dist", "worksteal"]
 QUICK = "not gpu and not thorough"
 
 
-def install(session: nox.Session, *groups: str, constraints: str = NEWEST) -> None:
+def install(
+    session: nox.Session, *groups: str, constraints: str = NEWEST, gpu: bool = False
+) -> None:
     """Install this project with groups, if the session has an environment."""
     if session.venv_backend != "none":
         wanted = nox.project.dependency_groups(GROUPS, *groups)
         # Each page runs in a new interpreter, which imports torch: compile it once,
         # as pip does by itself and uv does if asked.
         env = {"UV_COMPILE_BYTECODE": "1"}
+        if not gpu and takes_cpu_build(session, constraints):
+            # By itself: what is installed already then needs PyTorch's index no more.
+            session.install("-c", constraints, *TORCH, env=env | CPU_BUILD)
         session.install("-c", constraints, "-e", ".[examples]", *wanted, env=env)
+
+
+def takes_cpu_build(session: nox.Session, constraints: str) -> bool:
+    """Return whether PyTorch comes without GPU libraries; if it cannot, say so."""
+    chosen = "UV_TORCH_BACKEND" in os.environ
+    if chosen or session.venv_backend != "uv" or sys.platform != "linux":
+        return False
+    # A dry run asks nobody if the environment has torch already, whichever build. If
+    # not, it prints only why PyTorch's index does not answer, or has no such version:
+    # in seconds, since few networks need uv's patience, and all of them wait for it.
+    patience = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_RETRIES": "1"}
+    refusal = session.run_install(
+        *["uv", "pip", "install", "--dry-run", "-q", "-c", constraints, *TORCH],
+        env=CPU_BUILD | patience,
+        silent=True,
+        success_codes=[0, 1, 2],
+        log=False,
+    )
+    if refusal:
+        session.log(
+            "PyTorch's CPU build cannot be had here (nox -v shows why): "
+            "the usual build comes instead, with gigabytes of GPU libraries"
+        )
+    return not refusal
 
 
 def python(session: nox.Session, *arguments: str, **options: Any) -> Any:
@@ -131,7 +163,7 @@ def practice(session: nox.Session) -> None:
 @nox.session
 def tests_gpu(session: nox.Session) -> None:
     """Run the same tests and every page on an accelerator; skip where there is none."""
-    install(session, "tests", "practice")
+    install(session, "tests", "practice", gpu=True)
     need(session, "pytest", "torch")
     question = "import torch; print(torch.accelerator.is_available())"
     if "True" not in python(session, "-c", question, silent=True):
