@@ -45,7 +45,7 @@ def install(
     """Install this project with groups, if the session has an environment."""
     if session.venv_backend != "none":
         wanted = nox.project.dependency_groups(GROUPS, *groups)
-        # Each page runs in a new interpreter, which imports torch: compile it once,
+        # Many processes import torch: compile it once,
         # as pip does by itself and uv does if asked.
         env = {"UV_COMPILE_BYTECODE": "1"}
         if not gpu and takes_cpu_build(session, constraints):
