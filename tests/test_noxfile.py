@@ -78,3 +78,17 @@ def test_elsewhere_nothing_is_asked(
     noxfile.install(session, "tests", gpu=gpu)
     session.run_install.assert_not_called()
     assert builds(session) == [None]
+
+
+def test_no_other_error_is_hidden(noxfile):
+    """Only the dry run may fail, by uv's own codes; nox shows what an install says."""
+    session = new_session()
+    noxfile.install(session, "tests")
+    asked = session.run_install.call_args
+    assert "--dry-run" in asked.args
+    assert asked.kwargs["success_codes"] == [0, 1, 2]
+    assert all(set(call.kwargs) == {"env"} for call in session.install.call_args_list)
+
+    session.install.side_effect = OSError("no space left")
+    with pytest.raises(OSError, match="no space left"):
+        noxfile.install(session, "tests")
